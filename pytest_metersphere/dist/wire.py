@@ -1,0 +1,195 @@
+"""The messages between the controller and a node-controller, protocol version 1.
+
+Requests and answers under `/v1/` are JSON, except the start request, which is a multipart body with
+the parts `request` (MessagePack of StartRequest) and `bundle` (zip), and the frames, which are a
+MessagePack FrameBatch whose `frames` are packed Frames. Every answer that is not 2xx is a Refusal.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pytest_metersphere.engine.messages import Collection, Part
+
+PROTOCOL = 1
+TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
+
+SliceState = Literal["starting", "ready", "running", "stopping", "ended", "failed"]
+
+
+class NodeInfo(msgspec.Struct, kw_only=True):
+    """Answer of `GET /v1/node`.
+
+    Attributes:
+        protocol: version of this protocol that the node speaks.
+        version: version of pytest-metersphere on the node.
+        python: Python's version there, `3.11.7`.
+        capacity: users that the node may carry.
+        free: users that it could take now.
+        workers: worker processes that a slice may have.
+        clock: the node's wall clock, seconds since the epoch.
+        slices: ids of the slices it holds.
+    """
+
+    protocol: int
+    version: str
+    name: str
+    python: str
+    capacity: int
+    free: int
+    workers: int
+    clock: float
+    pid: int
+    slices: list[str] = []
+
+
+class CheckRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/check`: could this node take such a slice now?"""
+
+    protocol: int
+    version: str
+    users: int
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One finding of a preflight: what was checked, whether it holds, and what to do if not."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    seconds: float = 0.0
+
+
+class CheckAnswer(msgspec.Struct, kw_only=True):
+    """Answer of `POST /v1/check`."""
+
+    checks: list[Check]
+
+
+class StartRequest(msgspec.Struct, kw_only=True):
+    """Part `request` of `POST /v1/slices`.
+
+    Attributes:
+        run: id of the run, the same on every node.
+        slice: id of the slice, unique.
+        users: users to reserve, the slice's peak.
+        lease: seconds after which a slice whose controller is silent stops itself.
+        parts: the scenarios of the run; a scenario without users on this node has an empty list.
+    """
+
+    protocol: int
+    version: str
+    run: str
+    slice: str
+    users: int
+    lease: float
+    collection: Collection
+    parts: list[Part]
+
+
+class WorkerLoss(msgspec.Struct, kw_only=True):
+    """A worker process that ended before its work did.
+
+    Attributes:
+        second: whole seconds from go, -1 before it.
+        reason: how it ended, `killed by SIGKILL` or `exit code 1`.
+    """
+
+    worker: int
+    pid: int
+    second: int
+    reason: str
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """What a slice counted by itself, for comparison with its merged frames (all phases)."""
+
+    iterations: int = 0
+    failed_iterations: int = 0
+    requests: int = 0
+    failures: int = 0
+    exchanges: int = 0
+    interrupted: int = 0
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """How a slice ended.
+
+    Attributes:
+        last_sequence: sequence of its last frame, 0 when it sent none.
+        ended_at: seconds from go to the end of its last user.
+        stopped: it was told to stop before its profile ended.
+        aborted: reason when the scenario called pytest.exit.
+        losses: workers that were lost.
+        totals: its own counts.
+    """
+
+    slice: str
+    incarnation: int
+    last_sequence: int
+    ended_at: float
+    stopped: bool = False
+    aborted: str = ""
+    losses: list[WorkerLoss] = []
+    totals: Totals = msgspec.field(default_factory=Totals)
+
+
+class SliceInfo(msgspec.Struct, kw_only=True):
+    """Answer of `GET /v1/slices/{id}` and of start, go, stop and lease.
+
+    Attributes:
+        state: starting, ready, running, stopping, ended, or failed when it never ran.
+        users: users reserved for it.
+        workers: process ids of its workers.
+        reason: why it failed, one line; `detail` is the text behind it.
+        manifest: how it ended, once it did.
+    """
+
+    slice: str
+    run: str
+    incarnation: int
+    state: SliceState
+    users: int
+    workers: list[int]
+    last_sequence: int = 0
+    reason: str = ""
+    detail: str = ""
+    manifest: Manifest | None = None
+
+
+class StopRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/slices/{id}/stop`; grace None means each scenario's graceful_stop."""
+
+    grace: float | None = None
+
+
+class FrameBatch(msgspec.Struct, kw_only=True):
+    """Answer of `GET /v1/slices/{id}/frames?after=N&wait=S` (MessagePack).
+
+    Attributes:
+        frames: packed Frames with a sequence above N, in order, as many as fit.
+        state: state of the slice when they were read.
+        manifest: set once the slice has ended and no frame above these is left.
+    """
+
+    frames: list[bytes]
+    state: SliceState
+    manifest: Manifest | None = None
+
+
+class Refusal(msgspec.Struct, kw_only=True):
+    """Answer to a request that was not carried out.
+
+    Attributes:
+        error: capacity, version, bundle, token, origin, host, unknown, state or request.
+        message: what, and what to do.
+        capacity: with error capacity, the node's capacity and what is free of it now.
+    """
+
+    error: str
+    message: str
+    capacity: int | None = None
+    free: int | None = None

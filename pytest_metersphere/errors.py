@@ -1,0 +1,50 @@
+"""The exceptions of the project: each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MeterSphereError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class ConfigError(MeterSphereError):
+    """An option, an ini value, a mark or a pool text that cannot be understood."""
+
+
+class PreflightError(MeterSphereError):
+    """A part that the run needs is not there or not fit; nothing was started."""
+
+
+class CapacityError(PreflightError):
+    """The pool or a node has less free capacity than the run needs."""
+
+
+class NodeError(MeterSphereError):
+    """A node-controller answered with an error or not at all.
+
+    Attributes:
+        node: name of the node.
+        status: HTTP status of its answer, None when there was none.
+    """
+
+    def __init__(self, node: str, message: str, status: int | None = None) -> None:
+        super().__init__(f"node {node}: {message}")
+        self.node = node
+        self.status = status
+
+
+class TravelError(MeterSphereError):
+    """A fixture or parameter value that cannot be sent to the nodes."""
+
+
+class WireError(MeterSphereError):
+    """Bytes from a socket that are not what the protocol says."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the nearest known word, or an empty text."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,198 @@
+"""What a second of load comes to: tallies, and the frame that carries them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pytest_metersphere.metrics.histogram import Histogram
+
+Kind = Literal["request", "sample", "transaction"]
+Phase = Literal["warmup", "measured"]
+
+VERSION = 1
+MAX_LABELS = 500
+MAX_ERROR_GROUPS = 100
+MAX_EXEMPLARS = 5
+MAX_EXEMPLAR_SIZE = 4096
+OTHER = "(other)"
+"""The label, or the error message, that stands for all those above the limit."""
+
+
+class LabelTally(msgspec.Struct, array_like=True):
+    """The samples of one label.
+
+    Attributes:
+        kind: request (vu.http), sample (vu.sample) or transaction (vu.transaction).
+        requests: number of samples, failed ones included.
+        failures: number of failed samples.
+        bytes_sent: HTTP bytes sent, heads included.
+        bytes_received: HTTP bytes received, heads included.
+        response: response times (from the call to the last byte, connecting included).
+        service: service times (from the first byte sent to the last byte received); a sample that
+            never sent a byte has none.
+    """
+
+    kind: Kind
+    requests: int = 0
+    failures: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    response: Histogram = msgspec.field(default_factory=Histogram)
+    service: Histogram = msgspec.field(default_factory=Histogram)
+
+    def merge(self, other: LabelTally) -> None:
+        """Add the samples of another tally."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.bytes_sent += other.bytes_sent
+        self.bytes_received += other.bytes_received
+        self.response.merge(other.response)
+        self.service.merge(other.service)
+
+
+class ErrorTally(msgspec.Struct, array_like=True):
+    """Failures with the same label, kind and message.
+
+    Attributes:
+        label: label of the failed sample, empty for a failed iteration.
+        kind: status, refused, reset, timeout, dns, tls, protocol, assert, exception, failed, skipped.
+        message: its text with numbers, UUIDs and hashes as `{}`.
+        count: how many.
+        exemplars: at most five of them in full, each sent once and at most 4 KiB long.
+    """
+
+    label: str
+    kind: str
+    message: str
+    count: int = 0
+    exemplars: list[str] = []
+
+
+class Tally(msgspec.Struct, array_like=True):
+    """Everything that one scenario did in one span of time on one or many machines.
+
+    Attributes:
+        users: the most virtual users alive at once.
+        iterations: iterations that ended, failed and skipped ones included, interrupted ones not.
+        failed_iterations: iterations that failed.
+        failed_by_sample: those of them that ended by a failed sample.
+        skipped_iterations: iterations that ended by pytest.skip.
+        dropped_iterations: scheduled starts for which no user was free.
+        exchanges: HTTP exchanges of the samples counted here; each redirect is one.
+        interrupted: HTTP exchanges begun and not finished when their user was stopped.
+        labels: the samples by label.
+        errors: the failures by label, kind and message.
+    """
+
+    users: int = 0
+    iterations: int = 0
+    failed_iterations: int = 0
+    failed_by_sample: int = 0
+    skipped_iterations: int = 0
+    dropped_iterations: int = 0
+    exchanges: int = 0
+    interrupted: int = 0
+    labels: dict[str, LabelTally] = {}
+    errors: list[ErrorTally] = []
+
+    def merge_parallel(self, other: Tally) -> None:
+        """Add what other users did in the same span: users add up."""
+        users = self.users + other.users
+        self.merge(other)
+        self.users = users
+
+    def merge(self, other: Tally) -> None:
+        """Add what the same users did in another span: of the users the larger number stays."""
+        self.users = max(self.users, other.users)
+        self.iterations += other.iterations
+        self.failed_iterations += other.failed_iterations
+        self.failed_by_sample += other.failed_by_sample
+        self.skipped_iterations += other.skipped_iterations
+        self.dropped_iterations += other.dropped_iterations
+        self.exchanges += other.exchanges
+        self.interrupted += other.interrupted
+        for label, tally in other.labels.items():
+            self.label(label, tally.kind).merge(tally)
+        for error in other.errors:
+            self.error(error.label, error.kind, error.message, error.count, error.exemplars)
+
+    def label(self, name: str, kind: Kind) -> LabelTally:
+        """Return the tally of a label, made when new; above MAX_LABELS that of OTHER."""
+        tally = self.labels.get(name)
+        if tally is None:
+            if len(self.labels) >= MAX_LABELS and name != OTHER:
+                return self.label(OTHER, kind)
+            tally = self.labels[name] = LabelTally(kind)
+        return tally
+
+    def error(
+        self, label: str, kind: str, message: str, count: int = 1, exemplars: list[str] | None = None
+    ) -> ErrorTally:
+        """Count failures of one group; above MAX_ERROR_GROUPS they go into the group OTHER."""
+        group = next(
+            (e for e in self.errors if e.message == message and e.label == label and e.kind == kind), None
+        )
+        if group is None:
+            if len(self.errors) >= MAX_ERROR_GROUPS and message != OTHER:
+                return self.error("", kind, OTHER, count)
+            group = ErrorTally(label, kind, message)
+            self.errors.append(group)
+        group.count += count
+        for exemplar in exemplars or []:
+            if len(group.exemplars) < MAX_EXEMPLARS:
+                group.exemplars.append(exemplar[:MAX_EXEMPLAR_SIZE])
+        return group
+
+    @property
+    def requests(self) -> int:
+        """Return the number of requests and samples; transactions are not among them."""
+        return sum(t.requests for t in self.labels.values() if t.kind != "transaction")
+
+    @property
+    def failures(self) -> int:
+        """Return the number of failed requests and samples."""
+        return sum(t.failures for t in self.labels.values() if t.kind != "transaction")
+
+
+class WorkerHealth(msgspec.Struct, array_like=True):
+    """How a worker process fared in one second.
+
+    Attributes:
+        worker: its number in the slice.
+        cpu: CPU time used, in cores (0 to 1 for one busy thread).
+        lag_p99: 99th percentile of the event loop's lateness, seconds.
+    """
+
+    worker: int
+    cpu: float
+    lag_p99: float
+
+
+class Frame(msgspec.Struct, array_like=True):
+    """One second of one slice, aggregated (MessagePack array on the wire).
+
+    Attributes:
+        version: version of this message.
+        run: id of the run.
+        slice: id of the slice.
+        incarnation: tells a slice from an earlier one with the same id.
+        sequence: 1, 2, 3 … within the incarnation, without gaps.
+        second: whole seconds from go on that slice, by the samples' end.
+        phase: warm-up or measured, by the samples' start.
+        complete: this slice reports nothing more for seconds up to this one, late finds excepted.
+        tallies: one for each scenario of the run, in the order of the start request.
+        health: one for each worker that reported; empty in further frames of a second.
+    """
+
+    version: int
+    run: str
+    slice: str
+    incarnation: int
+    sequence: int
+    second: int
+    phase: Phase
+    complete: bool
+    tallies: list[Tally]
+    health: list[WorkerHealth] = []

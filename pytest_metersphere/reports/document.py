@@ -1,0 +1,263 @@
+"""The document: the value that every report is rendered from, and the schema of results.json.
+
+All times are seconds, all rates per second, all sizes bytes. A later version of the schema only
+adds fields.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "pytest-metersphere/results/1"
+
+Verdict = Literal["passed", "failed", "invalid", "aborted", "error"]
+ThresholdState = Literal["passed", "failed", "error"]
+
+
+class Tool(msgspec.Struct, kw_only=True):
+    """Who wrote the document."""
+
+    name: str
+    version: str
+
+
+class SessionInfo(msgspec.Struct, kw_only=True):
+    """The pytest session.
+
+    Attributes:
+        started_at: ISO 8601, UTC.
+        ended_at: ISO 8601, UTC.
+        pool: the pool as the user named or wrote it.
+        kafka: bootstrap servers, None when results were pulled from the nodes.
+        git_sha: commit of the rootdir, None outside a repository.
+    """
+
+    started_at: str
+    ended_at: str
+    pool: str
+    kafka: str | None
+    git_sha: str | None
+    python: str
+    host: str
+
+
+class StageInfo(msgspec.Struct, kw_only=True):
+    """A piece of the load curve; duration_s None: until the iterations are done."""
+
+    duration_s: float | None
+    users: int
+
+
+class ProfileInfo(msgspec.Struct, kw_only=True):
+    """What was asked for."""
+
+    users: int
+    duration_s: float | None
+    stages: list[StageInfo]
+    warmup_s: float
+    iterations: int | None
+    think_s: tuple[float, float]
+    graceful_stop_s: float
+
+
+class PlanEntry(msgspec.Struct, kw_only=True):
+    """A node's share; capacity is what was free of it when the run was planned."""
+
+    node: str
+    capacity: int
+    users: int
+
+
+class TotalsInfo(msgspec.Struct, kw_only=True):
+    """The scenario over all nodes and labels, warm-up and transactions left out.
+
+    Attributes:
+        users_max: most users alive at once.
+        failed_by_sample: those of the failed iterations that ended by a failed sample.
+        duration_s: measured seconds, from the end of the warm-up to the end of the last user.
+    """
+
+    users_max: int
+    iterations: int
+    failed_iterations: int
+    failed_by_sample: int
+    skipped_iterations: int
+    iteration_error_rate: float
+    requests: int
+    failures: int
+    error_rate: float
+    duration_s: float
+    rps: float
+    bytes_sent: int
+    bytes_received: int
+    dropped_iterations: int
+
+
+class TimesInfo(msgspec.Struct, kw_only=True):
+    """A distribution of times in seconds; `histogram` is HdrHistogram V2, base64, microseconds.
+
+    None stands where no value was recorded.
+    """
+
+    count: int
+    min: float | None
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    p999: float | None
+    max: float | None
+    histogram: str
+
+
+class SeriesPoint(msgspec.Struct, kw_only=True):
+    """One slot of a chart, warm-up included.
+
+    Attributes:
+        t: begin of the slot, seconds from go; the slot ends where the next one begins.
+        users: most users alive at once.
+        p50, p95, p99: response times of the slot, None without samples.
+    """
+
+    t: float
+    users: int
+    requests: int
+    failures: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class LabelInfo(msgspec.Struct, kw_only=True):
+    """The samples of one label; kind is request, sample or transaction."""
+
+    name: str
+    kind: Literal["request", "sample", "transaction"]
+    requests: int
+    failures: int
+    error_rate: float
+    rps: float
+    bytes_sent: int
+    bytes_received: int
+    response: TimesInfo
+    service: TimesInfo
+    series: list[SeriesPoint]
+
+
+class NodeResult(msgspec.Struct, kw_only=True):
+    """What one node did.
+
+    Attributes:
+        users: most users alive at once.
+        cpu: mean CPU use of its workers, in cores.
+        loop_lag_p99: the worst second's 99th percentile of event-loop lateness, seconds.
+        status: ended, stopped, lost, or what befell it.
+    """
+
+    name: str
+    users: int
+    requests: int
+    failures: int
+    cpu: float | None
+    loop_lag_p99: float | None
+    status: str
+
+
+class Ledger(msgspec.Struct, kw_only=True):
+    """The proof that nothing was lost or counted twice.
+
+    sent … rejected count frames; the rest counts HTTP exchanges:
+    exchanges = counted + warmup + interrupted is what the server under test must have seen.
+    """
+
+    sent: int
+    received: int
+    duplicates: int
+    lost: int
+    repaired: int
+    rejected: int
+    exchanges: int
+    counted: int
+    warmup: int
+    interrupted: int
+
+
+class Validity(msgspec.Struct, kw_only=True):
+    """Whether the numbers can be believed, and why not."""
+
+    valid: bool
+    reasons: list[str]
+
+
+class ThresholdInfo(msgspec.Struct, kw_only=True):
+    """One judged threshold.
+
+    Attributes:
+        expr: the threshold as written.
+        label: its label pattern, None when it is over all requests and samples.
+        observed: what was found, in the metric's unit (seconds, fractions, counts); None without data.
+        limit: what it was compared with, in the same unit.
+        message: the finding in words, "p95 412 ms, limit < 300 ms".
+    """
+
+    expr: str
+    label: str | None
+    observed: float | None
+    limit: float
+    state: ThresholdState
+    message: str
+
+
+class ErrorInfo(msgspec.Struct, kw_only=True):
+    """Failures with the same label, kind and message (numbers, UUIDs and hashes as `{}`)."""
+
+    label: str
+    kind: str
+    message: str
+    count: int
+    exemplars: list[str]
+
+
+class ScenarioResult(msgspec.Struct, kw_only=True):
+    """One run of one scenario.
+
+    Attributes:
+        file, line: where the test stands, for annotations.
+        findings: why the verdict is not `passed`, one sentence each; every report shows these words.
+        series: all requests and samples over time.
+        go_spread_s: spread of the nodes' acknowledgements of go.
+    """
+
+    nodeid: str
+    name: str
+    file: str
+    line: int
+    run_id: str
+    started_at: str
+    verdict: Verdict
+    findings: list[str]
+    profile: ProfileInfo
+    plan: list[PlanEntry]
+    totals: TotalsInfo
+    response: TimesInfo
+    service: TimesInfo
+    labels: list[LabelInfo]
+    series: list[SeriesPoint]
+    nodes: list[NodeResult]
+    ledger: Ledger
+    validity: Validity
+    thresholds: list[ThresholdInfo]
+    errors: list[ErrorInfo]
+    go_spread_s: float | None = None
+
+
+class Document(msgspec.Struct, kw_only=True):
+    """Everything that results.json holds."""
+
+    schema: str
+    tool: Tool
+    session: SessionInfo
+    scenarios: list[ScenarioResult]

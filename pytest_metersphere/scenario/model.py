@@ -1,0 +1,31 @@
+"""A load scenario as a value: one marked test and what was asked of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_metersphere.scenario.profile import Profile
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One marked test.
+
+    Attributes:
+        nodeid: pytest's node id, with the parameter set in brackets.
+        name: the test's name with the parameter set.
+        path: the test's file, relative to the rootdir, with slashes.
+        line: the test's line in it, from 1.
+        profile: the load curve.
+        think: shortest and longest pause between two iterations of a user, seconds.
+        thresholds: texts of the thresholds, in the order test, module, command line, ini.
+        is_async: the function is a coroutine function.
+    """
+
+    nodeid: str
+    name: str
+    path: str
+    line: int
+    profile: Profile
+    think: tuple[float, float] = (0.0, 0.0)
+    thresholds: tuple[str, ...] = ()
+    is_async: bool = True
