@@ -1,0 +1,48 @@
+# Everything here needs only make, git and a Python of at least 3.11; each target sets up .venv by itself.
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo   run the examples under load on this machine and write the four reports"
+	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
+	@echo "make lint   ruff, mypy --strict, import-linter"
+	@echo "make clean  remove .venv and what builds and reports leave behind"
+	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
+
+demo: $(VENV)/.test
+	$(BIN)/python -m pytest examples --ms-pool=local $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist ms-report examples/ms-report *.egg-info .*_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' 2>/dev/null || { \
+	    echo "pytest-metersphere needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	        "$$($(PYTHON) --version 2>/dev/null || echo 'not there')." \
+	        "Name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# pip understands dependency groups from 25.1 on; the one that comes with Python is often older
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --editable . --group test
+	@touch $@
+
+$(VENV)/.lint: pyproject.toml | $(VENV)/.test
+	$(PIP) install --group lint
+	@touch $@
