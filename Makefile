@@ -15,8 +15,9 @@ help:
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
 
-demo: $(VENV)/.test
-	$(BIN)/python -m pytest examples --ms-pool=local $(ARGS)
+# the scenarios need no async plugin; pytest-asyncio, here for the tests, would only warn about its settings
+demo: $(VENV)/.demo
+	$(BIN)/python -m pytest examples -p no:asyncio --ms-pool=local $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
@@ -38,11 +39,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # pip understands dependency groups from 25.1 on; the one that comes with Python is often older
-$(VENV)/.test: pyproject.toml | $(BIN)/python
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --editable . --group test
+	PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.lint: pyproject.toml | $(VENV)/.test
+$(VENV)/.test: pyproject.toml $(VENV)/.demo
+	$(PIP) install --group test
+	@touch $@
+
+$(VENV)/.lint: pyproject.toml $(VENV)/.test
 	$(PIP) install --group lint
 	@touch $@
