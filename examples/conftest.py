@@ -26,7 +26,7 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     the server counted goes into the file that SHOP_STATS_FILE names, for comparison with the reports.
     """
     announced = tmp_path_factory.mktemp("shop") / "url"
-    command = [sys.executable, str(SERVER), "--announce", str(announced), "--until-eof"]
+    command = [sys.executable, str(SERVER), "--announce", str(announced), "--until-stdin-closes"]
     # a session of its own, so that Ctrl-C leaves it to this fixture to stop it
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as server:
         url = _announced_url(announced, server)

@@ -226,7 +226,7 @@ def _tell(url: str, announce: Path | None) -> None:
 
 async def _serve_as_told(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
-    if args.until_eof:
+    if args.until_stdin_closes:
         loop = asyncio.get_running_loop()
 
         def watch() -> None:
@@ -243,7 +243,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--announce", type=Path, metavar="FILE", help="write the URL here once it answers")
-    parser.add_argument("--until-eof", action="store_true", help="stop when stdin ends: no parent, no server")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="stop when stdin ends: no parent, no server"
+    )
     try:
         asyncio.run(_serve_as_told(parser.parse_args()))
     except KeyboardInterrupt:

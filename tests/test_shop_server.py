@@ -50,7 +50,7 @@ def _wait_for(file: Path) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the server as the examples do; it ends when its stdin does."""
     announced = tmp_path_factory.mktemp("shop") / "url"
-    with _started("--port", "0", "--announce", str(announced), "--until-eof"):
+    with _started("--port", "0", "--announce", str(announced), "--until-stdin-closes"):
         yield _wait_for(announced)
 
 
@@ -138,7 +138,7 @@ def test_every_request_is_counted_but_those_about_the_count(customer: Customer) 
 
 def test_the_server_ends_with_its_parent(tmp_path: Path) -> None:
     """A server that was told so ends, with exit code 0, when its stdin does."""
-    with _started("--announce", str(tmp_path / "url"), "--until-eof") as process:
+    with _started("--announce", str(tmp_path / "url"), "--until-stdin-closes") as process:
         _wait_for(tmp_path / "url")
         assert process.poll() is None
 
