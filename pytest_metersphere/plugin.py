@@ -1,1 +1,208 @@
-"""pytest hooks."""
+"""The pytest hooks, and nothing else: each hands over to the room whose job it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_metersphere.errors import ConfigError, MeterSphereError
+from pytest_metersphere.options import Settings, add_options, resolve
+
+if TYPE_CHECKING:
+    from pytest_metersphere.controller import Controller
+    from pytest_metersphere.scenario.fixtures import TheUser
+
+SETTINGS = pytest.StashKey[Settings]()
+CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
+_INFORMING = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and ini keys."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks and resolve the settings; under a pool, before xdist looks at its options."""
+    config.addinivalue_line(
+        "markers",
+        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, think='1s-3s', "
+        "graceful_stop='30s'): run the test as load under --ms-pool, and once without",
+    )
+    config.addinivalue_line(
+        "markers", "threshold('[label:] metric op value'): a condition that the load must keep, such as 'p95 < 300ms'"
+    )
+    if any(config.getoption(name, False) for name in _INFORMING):
+        return
+    with _as_usage_errors():
+        config.stash[SETTINGS] = settings = resolve(config, os.environ)
+        if settings.pool_text is not None and not hasattr(config, "workerinput"):
+            from pytest_metersphere.controller import Controller, switch_xdist_off
+
+            switch_xdist_off(config)
+            config.stash[CONTROLLER] = Controller(config, settings)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the pool."""
+    controller = _controller(config)
+    return controller.header() if controller else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class) -> Generator[None, Any, Any]:
+    """Read the marks of new items; a mistake in them is a collection error."""
+    made = yield
+    for item in made if isinstance(made, list) else [made]:
+        if isinstance(item, pytest.Item):
+            _declare(item, collector.CollectError)
+    return made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let scenarios run as load under a pool, and once, with a real `vu`, without one."""
+    from pytest_metersphere.selection import run_functionally, scenario_of
+
+    for item in items:
+        if scenario_of(item) is None:
+            _declare(item, pytest.UsageError)
+    controller = _controller(config)
+    if controller is not None:
+        controller.take_over(items)
+    else:
+        run_functionally(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Check the nodes and plan before the first test; with --ms-plan, print the plan instead."""
+    controller = _controller(session.config)
+    if controller is None or _runs_nothing(session):
+        return None
+    with _as_usage_errors():
+        if controller.session.settings.plan:
+            _write(session.config, controller.plan_lines(session.items))
+            return True
+        controller.prepare(session.items)
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """See that the values of a scenario's fixtures can travel."""
+    yield
+    controller = _controller(item.config)
+    if controller is not None:
+        controller.check_values(item)
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async scenario in functional mode, unless an async plugin has claimed it."""
+    from pytest_metersphere.selection import call_functionally
+
+    return call_functionally(pyfuncitem)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note a scenario's verdict on its report."""
+    report = yield
+    if report.failed and _controller(item.config) is not None:
+        from pytest_metersphere.controller import VERDICT
+
+        report.ms_verdict = item.stash.get(VERDICT, None)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Call a scenario whose numbers cannot be believed an error, not a failure."""
+    verdict = getattr(report, "ms_verdict", None)
+    if report.when == "call" and verdict in ("invalid", "error", "aborted"):
+        return "error", "E", (verdict.upper(), {"red": True})
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show verdicts and report paths."""
+    controller = _controller(config)
+    lines = list(controller.summary_lines()) if controller else []
+    if lines:
+        terminalreporter.section("metersphere")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the reports, partial ones too, and end the nodes."""
+    controller = _controller(session.config)
+    if controller is not None:
+        with _as_usage_errors():
+            controller.session.finish()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the nodes, should the session not have come to its end."""
+    controller = _controller(config)
+    if controller is not None:
+        controller.session.close()
+
+
+@pytest.fixture
+def vu(request: pytest.FixtureRequest) -> TheUser:
+    """The virtual user of a load scenario."""
+    from pytest_metersphere.scenario.fixtures import THE_USER
+    from pytest_metersphere.selection import scenario_of
+
+    if scenario_of(request.node) is None:
+        pytest.fail(
+            f"{request.node.nodeid}: the fixture vu belongs to load scenarios; mark the test with "
+            "@pytest.mark.load_scenario(users=10)",
+            pytrace=False,
+        )
+    return THE_USER
+
+
+def _controller(config: pytest.Config) -> Controller | None:
+    return config.stash.get(CONTROLLER, None)
+
+
+@contextlib.contextmanager
+def _as_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except MeterSphereError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _declare(item: pytest.Item, error: type[Exception]) -> None:
+    if item.get_closest_marker("load_scenario") is None and item.get_closest_marker("threshold") is None:
+        return
+    from pytest_metersphere.selection import declare
+
+    try:
+        declare(item, under_load=_controller(item.config) is not None)
+    except ConfigError as mistake:
+        raise error(str(mistake)) from None
+
+
+def _runs_nothing(session: pytest.Session) -> bool:
+    option = session.config.option
+    broken = session.testsfailed and not option.continue_on_collection_errors
+    return bool(option.collectonly or option.setuponly or option.setupplan or broken)
+
+
+def _write(config: pytest.Config, lines: Iterator[str]) -> None:
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    for line in lines:
+        if reporter is None:
+            print(line)
+        else:
+            reporter.write_line(line)

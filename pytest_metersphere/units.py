@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+
+import msgspec
 
 from pytest_metersphere.errors import ConfigError
 
+MAX_USERS = 999_999_999
+"""The most virtual users, and the largest capacity, that can be asked for."""
+
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|min|s|m|h)")
+_LONGEST = 10_000 * 3600.0
 _BYTES = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
@@ -23,12 +30,17 @@ def parse_duration(text: str) -> float:
         if stripped == "0":
             return 0.0
         hint = f'; add a unit, for example "{stripped}s"' if _is_number(stripped) else ""
-        raise ConfigError(f'{text!r} is not a duration{hint or ", write for example 30s, 500ms or 1m30s"}')
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        raise ConfigError(f"{text!r} is not a duration{hint or ', write for example 30s, 500ms or 1m30s'}")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ConfigError(f"{text!r} is too long, durations go up to {_LONGEST / 3600:.0f}h")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
     """Return seconds as people read them: "870 us", "12.3 ms", "1.24 s", "2m05s", "1h02m"."""
+    if math.isinf(seconds):
+        return "unlimited"
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
     if seconds == 0:
@@ -43,6 +55,44 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+class UsersOverride(msgspec.Struct, frozen=True):
+    """Another number of virtual users: either a count, or a factor on what was asked for.
+
+    Attributes:
+        count: the number of users at the peak, None when `factor` says it.
+        factor: what the peak is multiplied by, 0.5 for "50%"; unused when `count` is set.
+    """
+
+    count: int | None = None
+    factor: float = 1.0
+
+    def applied_to(self, peak: int) -> int:
+        """Return the users that stand in for a peak, at least 1; halves are rounded up."""
+        return max(1, math.floor(peak * self.factor + 0.5)) if self.count is None else self.count
+
+
+def parse_users(text: str) -> UsersOverride:
+    """Return what a text such as "50" or "50%" makes of a scenario's users.
+
+    Raises:
+        ConfigError: the text is neither a whole number from 1 to MAX_USERS nor a percentage above 0.
+    """
+    stripped = text.strip()
+    override = _users_of(stripped)
+    if override is None:
+        raise ConfigError(f"{text!r} is not a number of users, write for example 50, or 50% to scale")
+    return override
+
+
+def _users_of(text: str) -> UsersOverride | None:
+    if text.endswith("%") and _is_number(text.removesuffix("%").strip()):
+        factor = parse_percentage(text)
+        return UsersOverride(factor=factor) if 0 < factor <= MAX_USERS else None
+    if re.fullmatch(r"[0-9]{1,9}", text) and int(text) > 0:
+        return UsersOverride(count=int(text))
+    return None
 
 
 def parse_percentage(text: str) -> float:

@@ -121,7 +121,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     Attributes:
         last_sequence: sequence of its last frame, 0 when it sent none.
         ended_at: seconds from go to the end of its last user.
-        stopped: it was told to stop before its profile ended.
+        stopped: it was told to stop before its profile ended, or its lease ran out.
+        reason: why it was cut off, one line; empty when its workers ended by themselves.
         aborted: reason when the scenario called pytest.exit.
         losses: workers that were lost.
         totals: its own counts.
@@ -132,6 +133,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     last_sequence: int
     ended_at: float
     stopped: bool = False
+    reason: str = ""
     aborted: str = ""
     losses: list[WorkerLoss] = []
     totals: Totals = msgspec.field(default_factory=Totals)
@@ -144,6 +146,7 @@ class SliceInfo(msgspec.Struct, kw_only=True):
         state: starting, ready, running, stopping, ended, or failed when it never ran.
         users: users reserved for it.
         workers: process ids of its workers.
+        losses: workers that were lost so far.
         reason: why it failed, one line; `detail` is the text behind it.
         manifest: how it ended, once it did.
     """
@@ -155,6 +158,7 @@ class SliceInfo(msgspec.Struct, kw_only=True):
     users: int
     workers: list[int]
     last_sequence: int = 0
+    losses: list[WorkerLoss] = []
     reason: str = ""
     detail: str = ""
     manifest: Manifest | None = None
@@ -171,12 +175,16 @@ class FrameBatch(msgspec.Struct, kw_only=True):
 
     Attributes:
         frames: packed Frames with a sequence above N, in order, as many as fit.
+        last_sequence: sequence of the last of them, N when there is none: the next request's `after`.
         state: state of the slice when they were read.
+        losses: workers that were lost so far; a new one ends the long poll at once.
         manifest: set once the slice has ended and no frame above these is left.
     """
 
     frames: list[bytes]
+    last_sequence: int
     state: SliceState
+    losses: list[WorkerLoss] = []
     manifest: Manifest | None = None
 
 
@@ -184,7 +192,8 @@ class Refusal(msgspec.Struct, kw_only=True):
     """Answer to a request that was not carried out.
 
     Attributes:
-        error: capacity, version, bundle, token, origin, host, unknown, state or request.
+        error: capacity, slices, version, bundle, token, origin, host, unknown, state, request or
+            internal.
         message: what, and what to do.
         capacity: with error capacity, the node's capacity and what is free of it now.
     """

@@ -19,6 +19,7 @@ _HALF = 128
 _HALF_BITS = 7
 _COOKIE = 0x1C849303 | 0x10
 _COMPRESSED_COOKIE = 0x1C849304 | 0x10
+_ROUNDING = 1 - 1e-15  # takes back what percent / 100 * count may be too large by
 HIGHEST = (1 << 42) - 1
 """The largest value that keeps its place, in microseconds (51 days); larger ones count as this."""
 
@@ -132,7 +133,7 @@ class Histogram(msgspec.Struct, array_like=True):
 
     def _rank(self, percent: float) -> int:
         exact = percent / 100 * self.count
-        return min(max(1, math.ceil(exact - 1e-9 * self.count)), self.count)
+        return min(max(1, math.ceil(exact * _ROUNDING)), self.count)
 
     def to_base64(self) -> str:
         """Return HdrHistogram's V2 encoding (compressed, base64), values in microseconds."""

@@ -229,6 +229,8 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
         findings: why the verdict is not `passed`, one sentence each; every report shows these words.
         series: all requests and samples over time.
         go_spread_s: spread of the nodes' acknowledgements of go.
+        iterations_excused: a threshold said how many iterations may fail, so that the failed ones are
+            no failure by themselves.
     """
 
     nodeid: str
@@ -252,6 +254,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     thresholds: list[ThresholdInfo]
     errors: list[ErrorInfo]
     go_spread_s: float | None = None
+    iterations_excused: bool = False
 
 
 class Document(msgspec.Struct, kw_only=True):

@@ -29,3 +29,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     think: tuple[float, float] = (0.0, 0.0)
     thresholds: tuple[str, ...] = ()
     is_async: bool = True
+
+    @property
+    def base_nodeid(self) -> str:
+        """Return the node id without the parameter set."""
+        return self.path + self.nodeid[len(self.path) :].split("[", 1)[0]

@@ -6,12 +6,20 @@ import math
 
 import msgspec
 
+DEFAULT_USERS = 10
+DEFAULT_HOLD = 30.0
+
 
 class Stage(msgspec.Struct, frozen=True):
     """A straight piece of the curve: from the level before it to `users` within `duration` seconds."""
 
     duration: float
     users: int
+
+
+def plain_stages(users: int, ramp: float, hold: float) -> tuple[Stage, Stage]:
+    """Return the stages of the plain curve: up to `users` within `ramp` seconds, then level for `hold`."""
+    return Stage(ramp, users), Stage(hold, users)
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The node-controller: the HTTP service of one load machine, and the slices that it runs."""

@@ -1,0 +1,141 @@
+"""The command `pytest-metersphere`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_metersphere.errors import ConfigError, MeterSphereError
+
+if TYPE_CHECKING:
+    from pytest_metersphere.dist.node.config import NodeConfig
+
+PROGRAM = "pytest-metersphere"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 for what could not be done, 2 for bad usage."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except ConfigError as error:
+        return _complain(parsed, error, 2)
+    except MeterSphereError as error:
+        return _complain(parsed, error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(parsed: argparse.Namespace, error: Exception, code: int) -> int:
+    print(f"{PROGRAM} {parsed.command}: error: {error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Distributed load testing as part of the ordinary pytest suite."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_node(commands.add_parser("node", help="run a node-controller on this machine"))
+    return parser
+
+
+def _add_node(node: argparse.ArgumentParser) -> None:
+    node.description = (
+        "Run a node-controller: it runs load for whoever has its token, which comes from --token-file, from"
+        " PYTEST_MS_TOKEN, or else is generated and printed."
+    )
+    node.set_defaults(run=_run_node)
+    node.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    node.add_argument("--port", type=_port, default=8082, help="port, 0 for any free one (%(default)s)")
+    node.add_argument("--name", help="name of this node in reports (the machine's name)")
+    node.add_argument(
+        "--capacity", type=_count, metavar="USERS", help="virtual users it may carry (1000 a worker)"
+    )
+    node.add_argument("--workers", type=_count, metavar="N", help="worker processes of a slice (one a core)")
+    node.add_argument(
+        "--max-slices", type=_count, metavar="N", default=16, help="slices at once (%(default)s)"
+    )
+    node.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token")
+    node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
+    node.add_argument(
+        "--announce",
+        choices=("text", "json"),
+        default="text",
+        help="how to say on standard output that it serves: for people, or as one line of JSON",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, write 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, write 1 or more")
+    return int(text)
+
+
+def _run_node(parsed: argparse.Namespace) -> int:
+    if os.name != "posix":
+        raise MeterSphereError("a node-controller needs Linux or macOS")
+    from pytest_metersphere.dist.node.main import listen, run
+
+    config, generated = _node_config(parsed)
+    sock = listen(config)
+    if not config.on_loopback:
+        print(f"{PROGRAM} node: warning: {config.host} is open to the network without TLS", file=sys.stderr)
+    port: int = sock.getsockname()[1]
+    announce = _announce_json if parsed.announce == "json" else _announce_text
+    run(
+        config,
+        sock,
+        lambda: announce(config, port, generated=generated),
+        until_stdin_closes=parsed.until_stdin_closes,
+    )
+    return 0
+
+
+def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
+    """Return how the node is to run, and whether its token was made here."""
+    from pytest_metersphere.dist.node import config
+
+    token = config.find_token(parsed.token_file)
+    workers: int = parsed.workers or config.available_cores()
+    return config.NodeConfig(
+        name=config.default_name() if parsed.name is None else config.node_name(parsed.name),
+        token=token or config.new_token(),
+        capacity=parsed.capacity or config.DEFAULT_USERS_PER_CORE * workers,
+        workers=workers,
+        host=parsed.host,
+        port=parsed.port,
+        max_slices=parsed.max_slices,
+    ), token is None
+
+
+def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    _say(f"node {config.name} listens on http://{host}:{port}")
+    _say(f"it carries {config.capacity} users, {config.workers} workers a slice, {config.max_slices} slices")
+    if generated:
+        _say(f"its token, for PYTEST_MS_TOKEN where pytest runs: {config.token}")
+
+
+def _announce_json(config: NodeConfig, port: int, *, generated: bool) -> None:
+    token = {"token": config.token} if generated else {}
+    _say(json.dumps({"port": port, "name": config.name, "capacity": config.capacity} | token))
+
+
+def _say(line: str) -> None:
+    """Print a line; whoever started the node may have stopped listening."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)

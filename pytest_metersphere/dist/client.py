@@ -1,0 +1,280 @@
+"""Speaks to one node-controller over HTTP (the contract is `dist.wire`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import secrets
+import socket
+from collections.abc import Iterator
+from typing import Any, Self, TypeVar
+
+import msgspec
+import requests
+
+from pytest_metersphere.dist.wire import (
+    CheckAnswer,
+    CheckRequest,
+    FrameBatch,
+    NodeInfo,
+    Refusal,
+    SliceInfo,
+    StartRequest,
+    StopRequest,
+)
+from pytest_metersphere.errors import CapacityError, NodeError
+from pytest_metersphere.units import format_duration, format_size
+
+CONNECT_LIMIT = 3.0
+"""Seconds to connect to a node."""
+READ_LIMIT = 20.0
+"""Seconds to wait for an answer, on top of what was asked for with `wait`."""
+
+MAX_ANSWER = 128 << 20
+"""Largest answer that is read, in bytes."""
+
+_CHUNK = 1 << 18
+_EMPTY: dict[str, str] = {}
+T = TypeVar("T")
+
+
+class _Status(msgspec.Struct):
+    """The envelope in which a node-controller of any kind says that it is there."""
+
+    success: bool
+    data: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EncodedBundle:
+    """The part of the start requests that is the same for all nodes of a run, encoded once."""
+
+    boundary: str
+    tail: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StartBody:
+    """A multipart body that shares the bundle's bytes with those for other nodes."""
+
+    head: bytes
+    tail: bytes
+
+    def __len__(self) -> int:
+        """Return the size in bytes."""
+        return len(self.head) + len(self.tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body in pieces."""
+        yield self.head
+        yield self.tail
+
+
+def encode_bundle(bundle: bytes) -> EncodedBundle:
+    """Return a zip as the end of a multipart body."""
+    boundary = secrets.token_hex(16)
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="bundle"; filename="bundle.zip"\r\n'
+    kind = "Content-Type: application/zip\r\n\r\n"
+    return EncodedBundle(boundary, (head + kind).encode() + bundle + f"\r\n--{boundary}--\r\n".encode())
+
+
+def encode_start(request: StartRequest, bundle: EncodedBundle) -> tuple[StartBody, str]:
+    """Return the body of a start request, and its content type."""
+    head = f'--{bundle.boundary}\r\nContent-Disposition: form-data; name="request"\r\n'
+    kind = "Content-Type: application/msgpack\r\n\r\n"
+    first = (head + kind).encode() + msgspec.msgpack.encode(request) + b"\r\n"
+    return StartBody(first, bundle.tail), f"multipart/form-data; boundary={bundle.boundary}"
+
+
+class NodeClient:
+    """One node-controller, as its controller sees it.
+
+    Not safe to be used by several threads at once: make one for each. Every call raises NodeError
+    when the node cannot be reached, is no node-controller of ours, or refuses; the message says
+    which.
+
+    Attributes:
+        name: the node's name in the pool, used in messages.
+        base_url: `http://host:port`.
+    """
+
+    def __init__(self, name: str, base_url: str, token: str) -> None:
+        """Prepare; nothing is sent yet."""
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self._session = requests.Session()
+        # a ~/.netrc entry would replace our token, and HTTP_PROXY would catch even loopback
+        self._session.trust_env = False
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        """Return the client, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def status(self) -> None:
+        """Check that a node-controller of any kind is there; needs no token."""
+        answer = self._json("GET", "/status", _Status)
+        if not answer.success:
+            raise NodeError(self.name, f"the node-controller at {self.base_url} says that it is not well")
+
+    def info(self) -> NodeInfo:
+        """Return what the node is and holds."""
+        return self._json("GET", "/v1/node", NodeInfo)
+
+    def check(self, request: CheckRequest) -> CheckAnswer:
+        """Ask whether it could take a slice now."""
+        return self._json("POST", "/v1/check", CheckAnswer, **_json_body(request))
+
+    def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:
+        """Start a slice; returns while it is starting.
+
+        Raises:
+            CapacityError: the node has not as much capacity free as it needs.
+            NodeError: see the class.
+        """
+        encoded = encode_bundle(bundle) if isinstance(bundle, bytes) else bundle
+        body, content_type = encode_start(request, encoded)
+        return self._json(
+            "POST", "/v1/slices", SliceInfo, data=body, headers={"Content-Type": content_type}, wait=60.0
+        )
+
+    def state(self, slice_id: str, wait_while: str = "", wait: float = 0.0) -> SliceInfo:
+        """Return how a slice stands; waits up to `wait` seconds while it is in the state named."""
+        params = {"state": wait_while, "wait": f"{wait:g}"} if wait_while else _EMPTY
+        return self._json("GET", f"/v1/slices/{slice_id}", SliceInfo, params=params, wait=wait)
+
+    def go(self, slice_id: str) -> SliceInfo:
+        """Start the load of a slice that is ready."""
+        return self._json("POST", f"/v1/slices/{slice_id}/go", SliceInfo)
+
+    def stop(self, slice_id: str, grace: float | None = None) -> SliceInfo:
+        """End the load; None leaves running iterations each scenario's graceful_stop."""
+        return self._json(
+            "POST", f"/v1/slices/{slice_id}/stop", SliceInfo, **_json_body(StopRequest(grace=grace))
+        )
+
+    def lease(self, slice_id: str) -> SliceInfo:
+        """Tell a slice that its controller is there."""
+        return self._json("POST", f"/v1/slices/{slice_id}/lease", SliceInfo)
+
+    def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch:
+        """Return the frames with sequences above `after`; waits up to `wait` seconds for one."""
+        params = {"after": str(after), "wait": f"{wait:g}"}
+        path = f"/v1/slices/{slice_id}/frames"
+        data = self._call("GET", path, params=params, wait=wait)
+        return self._decoded(path, data, FrameBatch, msgspec.msgpack.decode)
+
+    def log(self, slice_id: str) -> str:
+        """Return the last of what the workers of a slice printed."""
+        return self._call("GET", f"/v1/slices/{slice_id}/log").decode(errors="replace")
+
+    def delete(self, slice_id: str) -> None:
+        """Stop a slice if needed and free everything; a slice that is not there is no error."""
+        self._call("DELETE", f"/v1/slices/{slice_id}")
+
+    def _json(self, method: str, path: str, kind: type[T], **options: Any) -> T:
+        return self._decoded(path, self._call(method, path, **options), kind, msgspec.json.decode)
+
+    def _decoded(self, path: str, data: bytes, kind: type[T], decode: Any) -> T:
+        try:
+            value: T = decode(data, type=kind)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise self._stranger(path, f"with {data[:80]!r}") from None
+        return value
+
+    def _call(self, method: str, path: str, wait: float = 0.0, **options: Any) -> bytes:
+        """Send a request and return the body of the answer."""
+        limits = (CONNECT_LIMIT, READ_LIMIT + wait)
+        try:
+            with self._session.request(
+                method, self.base_url + path, timeout=limits, allow_redirects=False, stream=True, **options
+            ) as response:
+                data = self._read(response)
+        except (requests.RequestException, OSError) as error:
+            raise NodeError(self.name, self._reason_of(error, limits[1])) from error
+        if response.ok and not response.is_redirect:
+            return data
+        raise self._refused(path, response, data)
+
+    def _read(self, response: requests.Response) -> bytes:
+        data = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            data += chunk
+            if len(data) > MAX_ANSWER:
+                raise NodeError(self.name, f"its answer is larger than {format_size(MAX_ANSWER)}")
+        return bytes(data)
+
+    def _refused(self, path: str, response: requests.Response, data: bytes) -> NodeError | CapacityError:
+        """Return the error for an answer that is not 2xx."""
+        try:
+            refusal = msgspec.json.decode(data, type=Refusal)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            kind = response.headers.get("Content-Type", "no content type")
+            return self._stranger(path, f"with HTTP {response.status_code} ({kind})", response.status_code)
+        if refusal.error == "capacity":
+            return CapacityError(f"node {self.name}: {refusal.message}")
+        message = refusal.message
+        if refusal.error == "token":
+            message = (
+                f"the node-controller at {self.base_url} does not accept the token: set PYTEST_MS_TOKEN to"
+                " the token that it was started with"
+            )
+        return NodeError(self.name, message, response.status_code)
+
+    def _stranger(self, path: str, how: str, status: int | None = None) -> NodeError:
+        """Return the error for an answer that a node-controller of ours would not give."""
+        hint = (
+            "; it may be a stock MeterSphere node-controller" if path == "/v1/node" and status == 404 else ""
+        )
+        return NodeError(
+            self.name,
+            f"what listens on {self.base_url} is no node-controller of pytest-metersphere: it answered"
+            f" {path} {how}{hint}",
+            status,
+        )
+
+    def _reason_of(self, error: Exception, read_limit: float) -> str:
+        """Return in words why there was no answer."""
+        causes = list(_causes(error))
+        numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
+        if isinstance(error, requests.ConnectTimeout):
+            limit = format_duration(CONNECT_LIMIT)
+            return f"{self.base_url} does not answer within {limit}: is a firewall in between?"
+        if isinstance(error, requests.ReadTimeout):
+            return (
+                f"{self.base_url} took the request, but gave no answer within {format_duration(read_limit)}"
+            )
+        if errno.ECONNREFUSED in numbers:
+            return f"{self.base_url} refused the connection: start `pytest-metersphere node` there"
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            return f"the name in {self.base_url} cannot be resolved"
+        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+            return f"{self.base_url} is no URL"
+        return f"the connection to {self.base_url} failed: {causes[-1]}"
+
+
+def _json_body(body: msgspec.Struct) -> dict[str, Any]:
+    return {"data": msgspec.json.encode(body), "headers": {"Content-Type": "application/json"}}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it, the deepest last; requests and urllib3 hide it in several ways."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = [
+            value
+            for value in (getattr(current, "reason", None), *current.args)
+            if isinstance(value, BaseException)
+        ]
+        current = inner[-1] if inner else current.__cause__ or current.__context__

@@ -1,0 +1,193 @@
+"""Merges the frames of all slices of a run and keeps the ledger: what was sent, received, lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import msgspec
+
+from pytest_metersphere.dist.wire import Manifest, Totals
+from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
+from pytest_metersphere.metrics.series import Series
+
+WATERMARK = 3
+"""Seconds that a silent slice may hold back the merged picture of a running load."""
+
+
+@dataclasses.dataclass(slots=True)
+class ScenarioData:
+    """Everything that is known of one scenario of the run.
+
+    Attributes:
+        measured: the measured phase over all nodes.
+        warmup: the warm-up over all nodes.
+        series: both, by second.
+    """
+
+    measured: Tally = dataclasses.field(default_factory=Tally)
+    warmup: Tally = dataclasses.field(default_factory=Tally)
+    series: Series = dataclasses.field(default_factory=Series)
+
+
+@dataclasses.dataclass(slots=True)
+class SliceData:
+    """What is known of one slice.
+
+    Attributes:
+        totals: what its frames add up to, all phases.
+        users: most users alive at once.
+        cpu: CPU seconds used by its workers in all reported seconds.
+        cpu_seconds: number of seconds reported by any worker.
+        lag: worst second's 99th percentile of event-loop lateness, seconds.
+        complete: last second that it has reported completely, -1 before any.
+        manifest: how it ended, once known.
+    """
+
+    node: str
+    incarnation: int
+    totals: Totals = dataclasses.field(default_factory=Totals)
+    requests: int = 0
+    failures: int = 0
+    users: int = 0
+    cpu: float = 0.0
+    cpu_seconds: int = 0
+    lag: float = 0.0
+    complete: int = -1
+    received: int = 0
+    manifest: Manifest | None = None
+    _next: int = 1
+    _ahead: set[int] = dataclasses.field(default_factory=set)
+
+    def is_new(self, sequence: int) -> bool:
+        """Return whether a sequence was not seen before, and note it."""
+        if sequence < self._next or sequence in self._ahead:
+            return False
+        self._ahead.add(sequence)
+        while self._next in self._ahead:
+            self._ahead.remove(self._next)
+            self._next += 1
+        self.received += 1
+        return True
+
+    @property
+    def sent(self) -> int:
+        """Return the number of frames the slice sent; without a manifest the highest sequence seen."""
+        seen = max(self._ahead, default=self._next - 1)
+        return max(seen, self.manifest.last_sequence) if self.manifest else seen
+
+    @property
+    def lost(self) -> int:
+        """Return the number of frames that were sent and never came."""
+        return self.sent - self.received
+
+    @property
+    def follows(self) -> int:
+        """Return the sequence up to which every frame has come."""
+        return self._next - 1
+
+
+class Collector:
+    """Takes packed frames from any feed, in any order and any number of times.
+
+    Attributes:
+        slices: what is known of each slice, by its id.
+        scenarios: what is known of each scenario, in the order of the run.
+        duplicates: frames that came more than once.
+        rejected: messages that are no frame of this run.
+    """
+
+    def __init__(self, run: str, slices: dict[str, SliceData], scenarios: int) -> None:
+        """Expect the frames of these slices."""
+        self.slices = slices
+        self.scenarios = [ScenarioData() for _ in range(scenarios)]
+        self.duplicates = 0
+        self.rejected = 0
+        self._run = run
+        self._closed = 0
+        self._decoder = msgspec.msgpack.Decoder(Frame)
+
+    def add(self, packed: bytes) -> None:
+        """Merge one frame; what is no frame of this run is counted as rejected."""
+        try:
+            frame = self._decoder.decode(packed)
+        except msgspec.DecodeError:
+            self.rejected += 1
+            return
+        data = self.slices.get(frame.slice)
+        if data is None or not self._belongs(frame, data):
+            self.rejected += 1
+        elif not data.is_new(frame.sequence):
+            self.duplicates += 1
+        else:
+            self._merge(frame, data)
+
+    def _belongs(self, frame: Frame, data: SliceData) -> bool:
+        return (
+            frame.version == VERSION
+            and frame.run == self._run
+            and frame.incarnation == data.incarnation
+            and len(frame.tallies) == len(self.scenarios)
+            and frame.sequence >= 1
+            and frame.second >= 0
+        )
+
+    def _merge(self, frame: Frame, data: SliceData) -> None:
+        for scenario, tally in zip(self.scenarios, frame.tallies, strict=True):
+            (scenario.measured if frame.phase == "measured" else scenario.warmup).merge(tally)
+            scenario.series.add(frame.second, tally)
+        _account(data, frame)
+        for health in frame.health:
+            data.cpu += health.cpu
+            data.lag = max(data.lag, health.lag_p99)
+        if frame.complete:
+            data.complete = max(data.complete, frame.second)
+            data.cpu_seconds = data.complete + 1
+
+    def end(self, manifest: Manifest) -> None:
+        """Note how a slice ended."""
+        data = self.slices.get(manifest.slice)
+        if data is not None and data.incarnation == manifest.incarnation:
+            data.manifest = manifest
+
+    def settled(self) -> int:
+        """Return the number of seconds, from 0, of which nothing more is expected, and pack them.
+
+        That is what all slices that still run have reported, or all but the last WATERMARK seconds
+        of what any slice has reported.
+        """
+        complete = [data.complete for data in self.slices.values() if data.manifest is None]
+        furthest = max((data.complete for data in self.slices.values()), default=-1)
+        settled = max(min(complete, default=furthest), furthest - WATERMARK) + 1
+        if settled > self._closed:
+            self._closed = settled
+            for scenario in self.scenarios:
+                scenario.series.close(settled - 1)
+        return settled
+
+    def lost_reasons(self) -> list[str]:
+        """Return a sentence for every slice whose frames do not add up to what it says it did."""
+        reasons = []
+        for data in self.slices.values():
+            if data.lost:
+                reasons.append(f"node {data.node}: {data.lost} of {data.sent} frames are missing")
+            elif data.manifest is not None and data.manifest.totals != data.totals:
+                reasons.append(
+                    f"node {data.node}: its frames add up to {data.totals}, but it counted {data.manifest.totals}"
+                )
+        return reasons
+
+
+def _account(data: SliceData, frame: Frame) -> None:
+    totals = data.totals
+    for tally in frame.tallies:
+        requests, failures = tally.requests, tally.failures
+        totals.iterations += tally.iterations
+        totals.failed_iterations += tally.failed_iterations
+        totals.requests += requests
+        totals.failures += failures
+        totals.exchanges += tally.exchanges
+        totals.interrupted += tally.interrupted
+        if frame.phase == "measured":
+            data.requests += requests
+            data.failures += failures
+    data.users = max(data.users, sum(tally.users for tally in frame.tallies))
+

@@ -1,0 +1,129 @@
+"""What a node-controller is told when it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import re
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_metersphere.dist.wire import TOKEN_VARIABLE
+from pytest_metersphere.errors import ConfigError
+
+DEFAULT_PORT = 8082
+DEFAULT_USERS_PER_CORE = 1000
+"""Users that one core is trusted with when no capacity is declared.
+
+An asyncio worker holds far more idle users than this; what limits it are the requests that they
+send, a few thousand a second per core. A thousand users that pause between their requests stay
+below that; users that never pause saturate a core with a few dozen, whatever the capacity says, and
+the run's generator health tells so.
+"""
+DEFAULT_MAX_SLICES = 16
+WORKER_COMMAND = (sys.executable, "-P", "-m", "pytest_metersphere.engine.worker")
+"""How a worker starts; `-P` keeps a project's own `queue.py` from hiding the standard library's."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """How a node-controller runs.
+
+    Attributes:
+        name: its name in reports.
+        token: what every request but `GET /status` must carry.
+        capacity: users that it may carry at once.
+        workers: worker processes that a slice may have.
+        host: address to listen on.
+        port: port to listen on, 0 for any free one.
+        max_slices: slices that it may hold at once.
+        worker_command: starts a worker; `--fd N` is appended.
+        spool_limit: bytes of frames kept for each slice.
+        log_limit: bytes of its workers' output kept for each slice.
+    """
+
+    name: str
+    token: str = field(repr=False)
+    capacity: int
+    workers: int
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    max_slices: int = DEFAULT_MAX_SLICES
+    worker_command: tuple[str, ...] = WORKER_COMMAND
+    spool_limit: int = 1 << 30
+    log_limit: int = 8 << 20
+
+    @property
+    def on_loopback(self) -> bool:
+        """Return whether only this machine can reach the node."""
+        return is_loopback(self.host)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine only."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def node_name(text: str) -> str:
+    """Return the text when it may name a node.
+
+    Raises:
+        ConfigError: it has other characters than reports and pool texts can carry.
+    """
+    if not _NAME.fullmatch(text):
+        raise ConfigError(
+            f"{text!r} cannot name a node: up to 64 letters, digits, dots, dashes and underscores"
+        )
+    return text
+
+
+def default_name() -> str:
+    """Return this machine's name, as far as it may name a node."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "", platform.node()).lstrip("_.-")[:64] or "node"
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+def find_token(file: Path | None) -> str | None:
+    """Return the token of a file, else that of the environment, None when neither is given.
+
+    Raises:
+        ConfigError: the file cannot be read, or what is in it cannot be a token.
+    """
+    if file is None:
+        text = os.environ.get(TOKEN_VARIABLE, "")
+        return _sound_token(text.strip(), TOKEN_VARIABLE) if text.strip() else None
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--token-file: cannot read the token: {error}") from error
+    return _sound_token(text.strip(), f"--token-file {file}")
+
+
+def _sound_token(text: str, origin: str) -> str:
+    if not re.fullmatch(r"[!-~]{8,512}", text):
+        raise ConfigError(
+            f"{origin}: a token has 8 to 512 printable ASCII characters and no blanks; make one with"
+            " python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return text

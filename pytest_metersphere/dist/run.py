@@ -1,0 +1,159 @@
+"""One run on the fleet: slices started on all nodes, a barrier, go, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from pytest_metersphere.dist.client import NodeClient
+from pytest_metersphere.dist.fleet import Node, in_parallel
+from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
+from pytest_metersphere.engine.messages import Collection, Part
+from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
+
+READY_DEADLINE = 30.0
+LEASE = 15.0
+RENEWED_EVERY = 3.0
+_WAIT = 10.0
+
+
+@dataclasses.dataclass(slots=True)
+class Slice:
+    """A node's share of a run, on its node."""
+
+    id: str
+    node: Node
+    users: int
+    parts: list[Part]
+    incarnation: int = 0
+
+
+class Run:
+    """The slices of one run.
+
+    Attributes:
+        id: id of the run.
+        slices: one for each node that has users, in the order of the pool.
+        go_spread: seconds between the first and the last acknowledgement of go.
+    """
+
+    def __init__(self, version: str, collection: Collection, bundle: bytes) -> None:
+        """Make a run with an id of its own and no slices yet."""
+        self.id = secrets.token_hex(8)
+        self.slices: list[Slice] = []
+        self.go_spread = 0.0
+        self._version = version
+        self._collection = collection
+        self._bundle = bundle
+        self._closing = threading.Event()
+        self._lease: threading.Thread | None = None
+
+    def add(self, node: Node, users: int, parts: list[Part]) -> None:
+        """Add a node's share; its slice's id holds no other run's id."""
+        self.slices.append(Slice(f"{self.id}-{len(self.slices)}", node, users, parts))
+
+    def start(self) -> None:
+        """Start all slices at once; when one node refuses, the others are undone.
+
+        Raises:
+            CapacityError: a node has no longer the capacity that was free when the run was planned.
+            NodeError: a node refused or did not answer.
+        """
+        errors = self._try_all(self._start)
+        if errors:
+            self.delete()
+            raise next((error for error in errors if isinstance(error, CapacityError)), errors[0])
+        self._lease = threading.Thread(target=self._renew, name=f"lease-{self.id}", daemon=True)
+        self._lease.start()
+
+    def _start(self, item: Slice) -> None:
+        request = StartRequest(
+            protocol=PROTOCOL,
+            version=self._version,
+            run=self.id,
+            slice=item.id,
+            users=item.users,
+            lease=LEASE,
+            collection=self._collection,
+            parts=item.parts,
+        )
+        item.incarnation = item.node.connect().start(request, self._bundle).incarnation
+
+    def wait_until_ready(self) -> None:
+        """Wait until all slices are ready.
+
+        Raises:
+            PreflightError: a slice failed, or is not ready in time; says which and why.
+        """
+        deadline = time.monotonic() + READY_DEADLINE
+        for item, info in zip(self.slices, in_parallel(lambda item: _ready(item, deadline), self.slices), strict=True):
+            if info.state != "ready":
+                why = info.reason or f"not ready after {READY_DEADLINE:g} s (it is {info.state})"
+                detail = f"\n{info.detail}" if info.detail else ""
+                raise PreflightError(f"node {item.node.name}: {why}{detail}")
+
+    def go(self) -> None:
+        """Let all slices begin (NodeError when one does not acknowledge)."""
+        acknowledged = in_parallel(self._go, self.slices)
+        self.go_spread = max(acknowledged) - min(acknowledged)
+
+    @staticmethod
+    def _go(item: Slice) -> float:
+        item.node.connect().go(item.id)
+        return time.monotonic()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Tell all slices to end; those that do not answer end by their lease."""
+        self._try_all(lambda item: item.node.connect().stop(item.id, grace))
+
+    def logs(self) -> dict[str, str]:
+        """Return the last lines that the workers wrote, by node."""
+        texts = {}
+        for item in self.slices:
+            with contextlib.suppress(NodeError):
+                texts[item.node.name] = item.node.connect().log(item.id)
+        return texts
+
+    def delete(self) -> None:
+        """Let go of all slices: whatever still runs there ends."""
+        self._closing.set()
+        if self._lease is not None:
+            self._lease.join()
+        self._try_all(lambda item: item.node.connect().delete(item.id))
+
+    def _try_all(self, work: Callable[[Slice], object]) -> list[NodeError | CapacityError]:
+        """Do something with all slices at once and return the errors."""
+        outcomes = in_parallel(lambda item: _attempt(work, item), self.slices)
+        return [error for error in outcomes if error is not None]
+
+    def _renew(self) -> None:
+        clients = [(item, item.node.connect()) for item in self.slices]
+        while not self._closing.wait(RENEWED_EVERY):
+            in_parallel(_renewed, clients)
+
+
+def _renewed(pair: tuple[Slice, NodeClient]) -> None:
+    item, client = pair
+    with contextlib.suppress(NodeError):
+        client.lease(item.id)
+
+
+def _ready(item: Slice, deadline: float) -> SliceInfo:
+    client = item.node.connect()
+    info = client.state(item.id)
+    while info.state == "starting" and time.monotonic() < deadline:
+        wait = min(_WAIT, max(0.1, deadline - time.monotonic()))
+        info = client.state(item.id, wait_while="starting", wait=wait)
+    return info
+
+
+def _attempt(work: Callable[[Slice], object], item: Slice) -> NodeError | CapacityError | None:
+    try:
+        work(item)
+    except (NodeError, CapacityError) as error:
+        return error
+    return None

@@ -1,0 +1,172 @@
+"""What goes into the bundle: the code that pytest has imported from under its rootdir, and its data."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import site
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+from pytest_metersphere.dist.bundle import MAX_BUNDLE, MAX_FILES, BundleError
+from pytest_metersphere.units import format_size
+
+_OWN = "pytest_metersphere"
+_SKIPPED_FOLDERS = {"__pycache__", ".git", ".hg", ".venv", "node_modules", ".tox", ".nox"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of a bundle.
+
+    Attributes:
+        root: the rootdir.
+        files: absolute paths, all under the rootdir.
+        sys_path: folders that hold the top-level modules among them, relative to the rootdir.
+    """
+
+    root: Path
+    files: frozenset[Path]
+    sys_path: tuple[str, ...]
+
+
+def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> Sources:
+    """Find what the scenarios need on a node.
+
+    Everything imported from under the rootdir, each top-level package whole with its data; the test
+    files; and what the glob patterns (relative to the rootdir) name. Nothing from the interpreter's own
+    folders or site-packages.
+
+    Raises:
+        BundleError: a test file lies outside the rootdir, or a pattern matches nothing.
+    """
+    root = Path(os.path.realpath(root))
+    installed = _installed_folders()
+    files: set[Path] = set()
+    folders: list[Path] = []
+    for module in _imported(root, installed):
+        top = _top_level(module)
+        for place in _places(top):
+            if _is_ours(place, root, installed):
+                files.update(_walk(place) if place.is_dir() else [place])
+                folders.append(place.parent)
+    for test_file in test_files:
+        files.add(_test_file(Path(os.path.realpath(test_file)), root))
+    files.update(_conftests(root, files))
+    for pattern in patterns:
+        files.update(_matches(root, pattern))
+    relative = dict.fromkeys(os.path.relpath(folder, root) for folder in _in_sys_path_order(folders))
+    return Sources(root, frozenset(files), tuple(relative))
+
+
+def pack(sources: Sources) -> bytes:
+    """Return the files as one zip, the same bytes for the same content.
+
+    Raises:
+        BundleError: they are too many or too large; names the largest.
+    """
+    if len(sources.files) > MAX_FILES:
+        raise BundleError(f"the bundle would hold {len(sources.files)} files, at most {MAX_FILES} are allowed")
+    sizes = {file: file.stat().st_size for file in sources.files}
+    if sum(sizes.values()) > MAX_BUNDLE:
+        largest = max(sizes, key=lambda file: sizes[file])
+        raise BundleError(
+            f"the bundle would hold {format_size(sum(sizes.values()))}, at most {format_size(MAX_BUNDLE)} are "
+            f"allowed; its largest file is {os.path.relpath(largest, sources.root)} ({format_size(sizes[largest])}). "
+            "Move data that the scenarios do not need out of the imported packages"
+        )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for file in sorted(sources.files):
+            entry = zipfile.ZipInfo(file.relative_to(sources.root).as_posix(), _EPOCH)
+            entry.external_attr = 0o100600 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, file.read_bytes())
+    return buffer.getvalue()
+
+
+def _imported(root: Path, installed: tuple[Path, ...]) -> list[ModuleType]:
+    """Return the modules whose file is the user's own."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] != _OWN
+        and isinstance(module, ModuleType)
+        and (file := getattr(module, "__file__", None))
+        and _is_ours(Path(os.path.realpath(file)), root, installed)
+    ]
+
+
+def _top_level(module: ModuleType) -> ModuleType:
+    top = sys.modules.get(module.__name__.partition(".")[0])
+    return top if isinstance(top, ModuleType) else module
+
+
+def _places(module: ModuleType) -> list[Path]:
+    """Return the package's folders (a namespace package may have several), or the module's file."""
+    paths = getattr(module, "__path__", None)
+    if paths is not None:
+        return [Path(os.path.realpath(path)) for path in paths]
+    file = getattr(module, "__file__", None)
+    return [Path(os.path.realpath(file))] if file else []
+
+
+def _is_ours(place: Path, root: Path, installed: tuple[Path, ...]) -> bool:
+    if place == root or not place.is_relative_to(root) or not place.exists():
+        return place == root and (root / "__init__.py").exists()
+    return not any(place.is_relative_to(folder) for folder in installed)
+
+
+def _installed_folders() -> tuple[Path, ...]:
+    """Return the folders of the interpreter and of installed packages."""
+    folders = {sys.prefix, sys.exec_prefix, sysconfig.get_path("stdlib"), site.getusersitepackages()}
+    folders.update(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    folders.update(path for path in sys.path if os.path.basename(path) in {"site-packages", "dist-packages"})
+    return tuple(Path(os.path.realpath(folder)) for folder in folders)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+        for name in names:
+            file = Path(path, name)
+            if file.suffix != ".pyc" and file.is_file() and not file.is_symlink():
+                yield file
+
+
+def _test_file(file: Path, root: Path) -> Path:
+    if not file.is_relative_to(root):
+        raise BundleError(
+            f"{file} lies outside the rootdir {root}, so it cannot be sent to the nodes; give pytest a "
+            "--rootdir above it"
+        )
+    return file
+
+
+def _conftests(root: Path, files: Iterable[Path]) -> Iterator[Path]:
+    """Yield the conftest files that stand above the files, up to the rootdir."""
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(root)}
+    for folder in folders:
+        for name in ("conftest.py", "__init__.py"):
+            if (folder / name).is_file():
+                yield folder / name
+
+
+def _matches(root: Path, pattern: str) -> set[Path]:
+    found = {Path(os.path.realpath(path)) for path in root.glob(pattern)}
+    files = {file for path in found for file in (_walk(path) if path.is_dir() else [path])}
+    inside = {file for file in files if file.is_relative_to(root)}
+    if not inside:
+        raise BundleError(f"ms_bundle: the pattern {pattern!r} matches no file under {root}")
+    return inside
+
+
+def _in_sys_path_order(folders: Iterable[Path]) -> list[Path]:
+    order = {os.path.realpath(path): index for index, path in reversed(list(enumerate(sys.path)))}
+    return sorted(set(folders), key=lambda folder: (order.get(str(folder), len(order)), str(folder)))

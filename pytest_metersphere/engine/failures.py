@@ -1,0 +1,108 @@
+"""How samples and iterations fail: the exceptions users see, their kinds, and their grouping."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_metersphere.errors import MeterSphereError
+
+if TYPE_CHECKING:
+    from pytest_metersphere.engine.http import Response
+
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_HASH = r"(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"
+_VARIABLE = re.compile(rf"{_UUID}|\b{_HASH}\b|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+_SEGMENT = re.compile(rf"{_UUID}|{_HASH}|[0-9a-fA-F]{{16,}}|\d+")
+_MAX_MESSAGE = 300
+
+
+class RequestError(MeterSphereError):
+    """An HTTP sample failed.
+
+    Attributes:
+        kind: status, refused, reset, timeout, dns, tls or protocol.
+        group: the text under which reports count it.
+    """
+
+    def __init__(self, message: str, *, kind: str, group: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.group = group
+
+
+class StatusError(RequestError):
+    """The answer has a status of 400 or above that `expect=` does not allow.
+
+    Attributes:
+        response: the answer, read to its end.
+    """
+
+    def __init__(self, message: str, response: Response) -> None:
+        group = f"{response.status_code} {response.reason}".strip()
+        super().__init__(message, kind="status", group=group)
+        self.response = response
+
+
+class ConnectionFailure(RequestError):
+    """The connection could not be made, or broke before the answer was complete."""
+
+
+class RequestTimeout(RequestError):
+    """The answer was not complete within `timeout`."""
+
+
+class Interrupted(BaseException):
+    """Raised in a thread whose user must go; never caught by `except Exception`."""
+
+
+def generalised(message: str) -> str:
+    """Return a message with numbers, UUIDs and hashes as `{}`, cut to its first line."""
+    first = next(iter(message.strip().splitlines()), "")
+    return _VARIABLE.sub("{}", first)[:_MAX_MESSAGE]
+
+
+def path_label(method: str, path: str) -> str:
+    """Return a request's label: method and path, with segments that are numbers, UUIDs or hashes as `{}`."""
+    segments = ("{}" if _SEGMENT.fullmatch(segment) else segment for segment in path.split("/"))
+    return f"{method} {'/'.join(segments) or '/'}"
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the kind under which a failure is counted."""
+    if isinstance(error, RequestError):
+        return error.kind
+    if isinstance(error, AssertionError):
+        return "assert"
+    return "failed" if isinstance(error, pytest.fail.Exception) else "exception"
+
+
+def group_of(error: BaseException) -> str:
+    """Return the message under which a failure is counted."""
+    if isinstance(error, RequestError):
+        return error.group
+    text = generalised(str(error))
+    if isinstance(error, AssertionError):
+        return text or f"assertion failed at {_place(error)}"
+    if isinstance(error, pytest.fail.Exception):
+        return text or "pytest.fail"
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+def exemplar(error: BaseException, *, user: int, iteration: int, node: str) -> str:
+    """Return a failure in full: who, when, and the traceback from the scenario on."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "pytest_metersphere" not in frame.filename]
+    where = "".join(traceback.format_list(frames))
+    what = "".join(traceback.format_exception_only(error))
+    return f"node {node}, user {user}, iteration {iteration}\n{where}{what}".rstrip()
+
+
+def _place(error: BaseException) -> str:
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
+    last = [*frames][-1:]
+    return f"{last[0].filename.rsplit('/', 1)[-1]}:{last[0].lineno}" if last else "an unknown place"

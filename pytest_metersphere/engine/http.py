@@ -1,0 +1,357 @@
+"""`vu.http`: an HTTP client that times every request it sends; the only client module on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json as json_codec
+import ssl
+import time
+from collections.abc import Collection, Mapping
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from pytest_metersphere.engine.failures import (
+    ConnectionFailure,
+    RequestError,
+    RequestTimeout,
+    StatusError,
+    path_label,
+)
+
+if TYPE_CHECKING:
+    from pytest_metersphere.engine.user import Meter
+
+DEFAULT_TIMEOUT = 30.0
+_BODY_IN_MESSAGE = 200
+
+
+class Response:
+    """An HTTP answer, read to its end.
+
+    Attributes:
+        status_code: the status.
+        reason: the text beside it.
+        headers: the header fields, case-insensitive.
+        content: the body, decompressed.
+        url: where it came from, after redirects.
+        elapsed: the response time.
+        cookies: cookies that this answer set, by name.
+        redirects: how many redirects were followed.
+    """
+
+    def __init__(
+        self,
+        answer: aiohttp.ClientResponse,
+        content: bytes,
+        elapsed: float,
+    ) -> None:
+        self.status_code = answer.status
+        self.reason = answer.reason or ""
+        self.headers: Mapping[str, str] = answer.headers
+        self.content = content
+        self.url = str(answer.url)
+        self.elapsed = datetime.timedelta(seconds=elapsed)
+        self.redirects = len(answer.history)
+        self._charset = answer.charset
+        self._cookies = answer.cookies
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the status is below 400."""
+        return self.status_code < 400
+
+    @property
+    def text(self) -> str:
+        """Return the body as text, in the charset the answer names or UTF-8."""
+        try:
+            return self.content.decode(self._charset or "utf-8", "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Return the cookies that this answer set."""
+        cookies: SimpleCookie = self._cookies
+        return {name: morsel.value for name, morsel in cookies.items()}
+
+    def json(self) -> Any:
+        """Return the body as JSON (ValueError when it is not)."""
+        return json_codec.loads(self.content)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status_code} {self.url}>"
+
+
+class _Exchange(SimpleNamespace):
+    """What the trace of one request has seen so far."""
+
+    hop: int = 0
+    hops_sent: set[int]
+    first_byte: float | None = None
+    sent: int = 0
+    received: int = 0
+
+
+class HttpClient:
+    """The HTTP client of one virtual user: its own connections and cookies.
+
+    Proxy variables and ~/.netrc are ignored. Certificates are verified against the system's store.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        """Prepare a client whose samples go to `meter`; nothing is opened before the first request."""
+        self._meter = meter
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        label: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: Any = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        expect: int | Collection[int] = (),
+    ) -> Response:
+        """Send one request, follow its redirects, and read the answer to its end.
+
+        Args:
+            label: the sample's name; by default method and path with numbers, UUIDs and hashes as `{}`.
+            params: added to the query.
+            json: sent as a JSON body.
+            data: body as bytes or text, or a mapping sent as a form.
+            timeout: seconds from the call to the last byte.
+            expect: statuses of 400 and above that are no failure here.
+
+        Raises:
+            StatusError: status of 400 or above that is not expected.
+            ConnectionFailure: refused, reset, unknown host, TLS or protocol error.
+            RequestTimeout: not complete in time.
+        """
+        method = method.upper()
+        if self._session is None:
+            self._session = _open_session()
+        trace = _Exchange(hops_sent=set())
+        start = time.monotonic()
+        error: RequestError | None = None
+        reply: Response | None = None
+        name = label
+        try:
+            async with self._session.request(
+                method,
+                url,
+                params=params,
+                headers=headers,
+                json=json,
+                data=data,
+                timeout=aiohttp.ClientTimeout(total=_seconds(timeout)),
+                trace_request_ctx=trace,
+            ) as answer:
+                name = name or path_label(method, (answer.history or (answer,))[0].url.path)
+                content = await answer.read()
+                end = time.monotonic()
+                trace.received += _head_size(answer)
+                reply = Response(answer, content, end - start)
+        except asyncio.CancelledError:
+            self._meter.cancelled(name or _label_of(method, url), start, len(trace.hops_sent))
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError) as cause:
+            end = time.monotonic()
+            error = _translated(cause, method, url, timeout)
+            error.__cause__ = cause
+        name = name or _label_of(method, url)
+        if reply is not None and reply.status_code >= 400 and not _expected(reply.status_code, expect):
+            error = StatusError(_status_text(method, reply), reply)
+        self._meter.sample(
+            name,
+            "request",
+            start,
+            end,
+            error=error,
+            service=None if trace.first_byte is None else end - trace.first_byte,
+            exchanges=len(trace.hops_sent),
+            sent=trace.sent,
+            received=trace.received,
+        )
+        if error is not None:
+            raise error
+        assert reply is not None
+        return reply
+
+    async def get(self, url: str, **options: Any) -> Response:
+        """Send a GET; options as for `request`."""
+        return await self.request("GET", url, **options)
+
+    async def post(self, url: str, **options: Any) -> Response:
+        """Send a POST; options as for `request`."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: str, **options: Any) -> Response:
+        """Send a PUT; options as for `request`."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: str, **options: Any) -> Response:
+        """Send a PATCH; options as for `request`."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: str, **options: Any) -> Response:
+        """Send a DELETE; options as for `request`."""
+        return await self.request("DELETE", url, **options)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class ThreadHttpClient:
+    """The same client for plain `def` scenarios: every call blocks until the answer is there."""
+
+    def __init__(self, client: HttpClient, wait: Any) -> None:
+        """Wrap a client; `wait` runs a coroutine on the event loop and blocks for its result."""
+        self._client = client
+        self._wait = wait
+
+    def request(self, method: str, url: str, **options: Any) -> Response:
+        """Send one request; see HttpClient.request."""
+        reply: Response = self._wait(self._client.request(method, url, **options))
+        return reply
+
+    def get(self, url: str, **options: Any) -> Response:
+        """Send a GET; options as for `request`."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> Response:
+        """Send a POST; options as for `request`."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> Response:
+        """Send a PUT; options as for `request`."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> Response:
+        """Send a PATCH; options as for `request`."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> Response:
+        """Send a DELETE; options as for `request`."""
+        return self.request("DELETE", url, **options)
+
+
+_tls: ssl.SSLContext | None = None
+
+
+def _open_session() -> aiohttp.ClientSession:
+    global _tls  # noqa: PLW0603 - one context for the process: building one takes milliseconds
+    if _tls is None:
+        _tls = ssl.create_default_context()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls),
+        cookie_jar=aiohttp.CookieJar(unsafe=True),
+        trace_configs=[_TRACE],
+        trust_env=False,
+    )
+
+
+async def _connection_ready(_session: Any, context: Any, _event: Any) -> None:
+    trace = context.trace_request_ctx
+    if trace.first_byte is None:
+        trace.first_byte = time.monotonic()
+
+
+async def _head_sent(_session: Any, context: Any, event: aiohttp.TraceRequestHeadersSentParams) -> None:
+    trace = context.trace_request_ctx
+    trace.hops_sent.add(trace.hop)
+    target = len(event.url.raw_path_qs)
+    fields = sum(len(name) + len(value) + 4 for name, value in event.headers.items())
+    trace.sent += len(event.method) + target + len("  HTTP/1.1\r\n\r\n") + fields
+
+
+async def _body_sent(_session: Any, context: Any, event: aiohttp.TraceRequestChunkSentParams) -> None:
+    context.trace_request_ctx.sent += len(event.chunk)
+
+
+async def _redirected(_session: Any, context: Any, event: aiohttp.TraceRequestRedirectParams) -> None:
+    context.trace_request_ctx.hop += 1
+    context.trace_request_ctx.received += _head_size(event.response)
+
+
+async def _body_received(_session: Any, context: Any, event: aiohttp.TraceResponseChunkReceivedParams) -> None:
+    context.trace_request_ctx.received += len(event.chunk)
+
+
+def _trace_config() -> aiohttp.TraceConfig:
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_end.append(_connection_ready)
+    config.on_connection_reuseconn.append(_connection_ready)
+    config.on_request_headers_sent.append(_head_sent)
+    config.on_request_chunk_sent.append(_body_sent)
+    config.on_request_redirect.append(_redirected)
+    config.on_response_chunk_received.append(_body_received)
+    return config
+
+
+_TRACE = _trace_config()
+
+
+def _head_size(answer: aiohttp.ClientResponse) -> int:
+    line = len("HTTP/1.1 200 \r\n\r\n") + len(answer.reason or "")
+    return line + sum(len(name) + len(value) + 4 for name, value in answer.raw_headers)
+
+
+def _label_of(method: str, url: str) -> str:
+    try:
+        return path_label(method, urlsplit(str(url)).path)
+    except ValueError:
+        return method
+
+
+def _seconds(timeout: float) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
+        raise TypeError(f"timeout={timeout!r}: give the seconds as a positive number, for example timeout=5")
+    return float(timeout)
+
+
+def _expected(status: int, expect: int | Collection[int]) -> bool:
+    return status == expect if isinstance(expect, int) else status in expect
+
+
+def _status_text(method: str, reply: Response) -> str:
+    body = reply.text[:_BODY_IN_MESSAGE].strip()
+    text = f"{method} {reply.url} answered {reply.status_code} {reply.reason}".rstrip()
+    return f"{text}: {body}" if body else text
+
+
+def _translated(cause: Exception, method: str, url: str, timeout: float) -> RequestError:
+    """Return our exception for one of aiohttp's."""
+    what = f"{method} {url}"
+    if isinstance(cause, TimeoutError):
+        return RequestTimeout(f"{what}: no complete answer within {timeout:g} s", kind="timeout", group="timeout")
+    kind, reason = _connection_fault(cause)
+    return ConnectionFailure(f"{what}: {reason}", kind=kind, group=reason)
+
+
+def _connection_fault(cause: Exception) -> tuple[str, str]:
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "dns", f"unknown host {cause.host}"
+    if isinstance(cause, (aiohttp.ClientSSLError, ssl.SSLError)):
+        inner = getattr(cause, "certificate_error", None) or getattr(cause, "os_error", None) or cause
+        return "tls", f"TLS: {inner}"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        inner_os = cause.os_error
+        kind = "refused" if isinstance(inner_os, ConnectionRefusedError) else "connect"
+        return kind, f"{'connection refused' if kind == 'refused' else inner_os.strerror or inner_os} by {cause.host}:{cause.port}"
+    if isinstance(cause, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return "protocol", f"not an http:// or https:// URL: {cause}"
+    if isinstance(cause, (aiohttp.ServerDisconnectedError, ConnectionError, aiohttp.ClientOSError)):
+        return "reset", "the server closed the connection before the answer was complete"
+    return "protocol", f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,299 @@
+"""The life of one virtual user: set up, iterate, pause, leave in time, tear down."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_metersphere.engine.failures import Interrupted
+from pytest_metersphere.engine.load_fixtures import FixtureValues, ThreadFixtureValues
+from pytest_metersphere.engine.pacing import Pacer
+from pytest_metersphere.engine.part import Callee
+from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
+
+TEARDOWN_LIMIT = 5.0
+"""Seconds that a user's fixtures get to tear down once the user had to go."""
+
+
+class Surroundings(Protocol):
+    """What the lives of a worker share."""
+
+    recorder: Recorder
+    node: str
+    loop: asyncio.AbstractEventLoop
+
+    def shared(self, part: int) -> FixtureValues:
+        """Return the worker-scoped fixtures of a scenario."""
+
+    def left(self, part: int, user: int) -> None:
+        """Note that a user is gone."""
+
+    def abort(self, reason: str) -> None:
+        """End the whole load: the scenario called pytest.exit."""
+
+
+class Life:
+    """What both kinds of users have: when they must go, and their counters.
+
+    Attributes:
+        ends: clock reading at which no further iteration begins.
+        latest: clock reading at which it is interrupted, should it still run then.
+    """
+
+    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
+        self._callee = callee
+        self._profile = callee.part.scenario.profile
+        self._part = part
+        self._around = around
+        self._meter = Meter(user, around.node, part, around.recorder)
+        self._pacer = Pacer(callee.part.scenario.think, seed=user)
+        self._deadline: asyncio.TimerHandle | None = None
+        self.ends = ends
+        self.latest = ends
+
+    def leave(self, ends: float, grace: float | None = None) -> None:
+        """Begin no iteration after `ends`; interrupt a running one `grace` seconds later."""
+        self.ends = ends
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+        self.latest = ends + (self._profile.graceful_stop if grace is None else grace)
+        if self.latest != math.inf:
+            self._deadline = self._around.loop.call_at(self.latest, self.interrupt)
+
+    def interrupt(self) -> None:
+        """Make the user go now."""
+        self._meter.leaving = True
+
+    def _wants_more(self) -> bool:
+        limit = self._profile.iterations
+        return time.monotonic() < self.ends and (limit is None or self._meter.iteration < limit)
+
+    def _note(self, start: float, error: BaseException | None) -> float:
+        """Count an iteration and return the pause behind it."""
+        if isinstance(error, pytest.exit.Exception):
+            self._around.abort(str(error) or "pytest.exit was called")
+        self._meter.iteration_ended(start, time.monotonic(), error)
+        pause = self._pacer.pause(error)
+        return max(0.0, min(pause, self.ends - time.monotonic()))
+
+    def _teardown_failed(self, start: float, error: BaseException) -> None:
+        self._meter.iteration_ended(start, time.monotonic(), error)
+
+    def _gone(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._around.left(self._part, self._meter.user)
+
+
+class AsyncLife(Life):
+    """A user of an `async def` scenario: a task."""
+
+    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
+        super().__init__(callee, part, user, ends, around)
+        self._vu = VirtualUser(self._meter)
+        self._values = FixtureValues(self._vu, around.shared(part))
+        self._waker: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to live."""
+        self._around.recorder.user_came(self._part)
+        self._task = self._around.loop.create_task(self._live())
+        self.leave(self.ends)
+
+    def leave(self, ends: float, grace: float | None = None) -> None:
+        super().leave(ends, grace)
+        if self._waker is not None and ends <= time.monotonic():
+            _wake(self._waker)
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _live(self) -> None:
+        try:
+            await self._iterate()
+        except asyncio.CancelledError:
+            if not self._meter.leaving:
+                raise
+        finally:
+            await self._tear_down()
+            self._gone()
+
+    async def _iterate(self) -> None:
+        call: Callable[[], Coroutine[Any, Any, Any]] | None = None
+        while self._wants_more():
+            start = time.monotonic()
+            error: BaseException | None = None
+            try:
+                call = call or await self._set_up()
+                await call()
+            except asyncio.CancelledError as cancelled:
+                if self._meter.leaving:
+                    raise
+                error = cancelled
+                if self._task is not None:
+                    self._task.uncancel()
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as caught:  # noqa: BLE001 - pytest.fail and sys.exit must not end the worker
+                error = caught
+            await self._pause(self._note(start, error))
+
+    async def _set_up(self) -> Callable[[], Coroutine[Any, Any, Any]]:
+        instance = self._callee.new_instance()
+        function = self._callee.bound(instance)
+        values = {
+            name: await self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
+        }
+        return lambda: function(**values)
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        loop = self._around.loop
+        self._waker = waker = loop.create_future()
+        timer = loop.call_later(seconds, _wake, waker)
+        try:
+            await waker
+        finally:
+            timer.cancel()
+            self._waker = None
+
+    async def _tear_down(self) -> None:
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(TEARDOWN_LIMIT if self._meter.leaving else None):
+                await self._values.close()
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a fixture raises is reported, not lost
+            self._teardown_failed(start, error)
+        finally:
+            await self._vu.close()
+
+
+class ThreadLife(Life):
+    """A user of a plain `def` scenario: a thread."""
+
+    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
+        super().__init__(callee, part, user, ends, around)
+        self._loop = UserLoop(around.loop)
+        self._vu = ThreadUser(self._meter, self._loop, self._loop.sleep)
+        self._values = ThreadFixtureValues(self._vu, self._loop, around.shared(part))
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._live, name=f"user-{user}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to live."""
+        self._around.recorder.user_came(self._part)
+        self.leave(self.ends)
+        self._thread.start()
+
+    def leave(self, ends: float, grace: float | None = None) -> None:
+        super().leave(ends, grace)
+        if ends <= time.monotonic():
+            self._wake.set()
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        self._wake.set()
+        self._loop.close()
+
+    def _live(self) -> None:
+        try:
+            self._iterate()
+        except Interrupted:
+            pass
+        finally:
+            self._tear_down()
+            self._around.loop.call_soon_threadsafe(self._gone)
+
+    def _iterate(self) -> None:
+        call: Callable[[], Any] | None = None
+        while self._wants_more():
+            start = time.monotonic()
+            error: BaseException | None = None
+            try:
+                call = call or self._set_up()
+                call()
+            except Interrupted:
+                raise
+            except BaseException as caught:  # noqa: BLE001 - pytest.fail and sys.exit must not end the worker
+                error = caught
+            if self._meter.leaving:
+                return
+            self._wake.wait(self._note(start, error))
+
+    def _set_up(self) -> Callable[[], Any]:
+        instance = self._callee.new_instance()
+        function = self._callee.bound(instance)
+        values = {name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()}
+        return lambda: function(**values)
+
+    def _tear_down(self) -> None:
+        start = time.monotonic()
+        self._loop.reopen()
+        try:
+            self._values.close()
+        except BaseException as error:  # noqa: BLE001 - whatever a fixture raises is reported, not lost
+            self._teardown_failed(start, error)
+        finally:
+            self._loop.wait(self._vu.virtual.close())
+
+
+class UserLoop:
+    """The worker's event loop as a user's thread sees it: calls block, until the user must go."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run coroutines on `loop`, which runs in another thread."""
+        self._loop = loop
+        self._closed = threading.Event()
+        self._pending: concurrent.futures.Future[Any] | None = None
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the loop and block for its result.
+
+        Raises:
+            Interrupted: the user must go.
+        """
+        self._pending = future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self._closed.is_set():
+            future.cancel()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            if self._closed.is_set():
+                raise Interrupted from None
+            raise
+
+    def sleep(self, seconds: float) -> None:
+        """Pause; raises Interrupted when the user must go."""
+        if self._closed.wait(max(0.0, seconds)):
+            raise Interrupted
+
+    def close(self) -> None:
+        """Interrupt what waits here, and refuse what comes."""
+        self._closed.set()
+        if self._pending is not None:
+            self._pending.cancel()
+
+    def reopen(self) -> None:
+        """Serve again, for the tear-down."""
+        self._closed.clear()
+
+
+def _wake(waker: asyncio.Future[None]) -> None:
+    if not waker.done():
+        waker.set_result(None)

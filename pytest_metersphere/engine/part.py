@@ -1,0 +1,37 @@
+"""A scenario of a run as its users call it: the function, its class, and its arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from pytest_metersphere.engine.messages import Part
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Callee:
+    """What an iteration calls.
+
+    Attributes:
+        part: what was asked for, and which users live here.
+        function: the test function, or the plain function inside its class.
+        owner: the test class, None for a module-level function; instantiated once per user.
+        arguments: value, Pending or THE_USER by argument name.
+    """
+
+    part: Part
+    function: Callable[..., Any]
+    owner: type | None
+    arguments: dict[str, Any]
+
+    def bound(self, instance: object) -> Callable[..., Any]:
+        """Return the function bound to the user's instance of the class, or as it is without one."""
+        if self.owner is None:
+            return self.function
+        bound: Callable[..., Any] = self.function.__get__(instance, self.owner)
+        return bound
+
+    def new_instance(self) -> object:
+        """Return an instance of the test class for one user, None without a class."""
+        return None if self.owner is None else self.owner()

@@ -1,0 +1,261 @@
+"""The virtual user that a scenario gets as `vu`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import pytest
+
+from pytest_metersphere.engine.failures import Interrupted, exemplar, group_of, kind_of
+from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.metrics.frame import Kind
+
+if TYPE_CHECKING:
+    from pytest_metersphere.engine.http import HttpClient, ThreadHttpClient
+
+_NO_FAILURE = (pytest.skip.Exception, GeneratorExit)
+_GONE = (asyncio.CancelledError, Interrupted)
+
+
+class State:
+    """Free attributes of a user; they live as long as the user."""
+
+
+class Meter:
+    """Takes the samples of one user; without a recorder (functional mode) they are only watched.
+
+    Attributes:
+        user: id of the user, unique over the whole run.
+        iteration: number of the iteration that runs, from 0.
+        node: name of the node.
+        leaving: the user must go; what it interrupts is not a failure.
+        reported: the exception that the last failed sample raised.
+        failed_sample: the same, when a threshold on `error_rate` may excuse it.
+    """
+
+    def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
+        self.user = user
+        self.iteration = 0
+        self.node = node
+        self.leaving = False
+        self.reported: BaseException | None = None
+        self.failed_sample: BaseException | None = None
+        self._part = part
+        self._recorder = recorder
+
+    def sample(
+        self,
+        label: str,
+        kind: Kind,
+        start: float,
+        end: float,
+        *,
+        error: BaseException | None = None,
+        service: float | None = None,
+        exchanges: int = 0,
+        sent: int = 0,
+        received: int = 0,
+    ) -> None:
+        """Count one sample or transaction; times are monotonic seconds."""
+        if error is not None and kind != "transaction":
+            self._failed(label, start, end, error)
+        if self._recorder is not None:
+            self._recorder.sample(
+                self._part,
+                label,
+                kind,
+                start,
+                end,
+                failed=error is not None,
+                service=service,
+                exchanges=exchanges,
+                sent=sent,
+                received=received,
+            )
+
+    def cancelled(self, label: str, start: float, exchanges: int) -> None:
+        """Count a sample that was cancelled: interrupted when the user must go, else a failure."""
+        end = time.monotonic()
+        if self.leaving:
+            if self._recorder is not None:
+                self._recorder.interrupted(self._part, start, end, exchanges)
+            return
+        error = TimeoutError("cancelled by the scenario")
+        self.sample(label, "request", start, end, error=error, exchanges=exchanges)
+        self.failed_sample = None
+
+    def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
+        """Count an iteration that ended by itself, with the exception that ended it, and start the next number."""
+        skipped = isinstance(error, pytest.skip.Exception)
+        failed = error is not None and not skipped
+        if error is not None and self._recorder is not None:
+            if skipped:
+                self._skipped(start, end, str(error) or "skipped")
+            elif error is not self.reported:
+                self._error("", start, end, error)
+        if self._recorder is not None:
+            by_sample = failed and error is self.failed_sample
+            self._recorder.iteration(
+                self._part, start, end, failed=failed, by_sample=by_sample, skipped=skipped
+            )
+        self.reported = self.failed_sample = None
+        self.iteration += 1
+
+    def _skipped(self, start: float, end: float, reason: str) -> None:
+        if self._recorder is not None:
+            detail = f"node {self.node}, user {self.user}, iteration {self.iteration}: {reason}"
+            self._recorder.error(self._part, start, end, "", "skipped", reason, lambda: detail)
+
+    def _failed(self, label: str, start: float, end: float, error: BaseException) -> None:
+        if error is self.reported:
+            return
+        self.reported = error
+        is_assertion = isinstance(error, (AssertionError, pytest.fail.Exception))
+        self.failed_sample = None if is_assertion else error
+        self._error(label, start, end, error)
+
+    def _error(self, label: str, start: float, end: float, error: BaseException) -> None:
+        if self._recorder is not None:
+            self._recorder.error(
+                self._part, start, end, label, kind_of(error), group_of(error), lambda: self._exemplar(error)
+            )
+
+    def _exemplar(self, error: BaseException) -> str:
+        return exemplar(error, user=self.user, iteration=self.iteration, node=self.node)
+
+
+class Timed:
+    """Times the block of a `with` or `async with` statement."""
+
+    def __init__(self, meter: Meter, label: str, kind: Kind) -> None:
+        self._meter = meter
+        self._label = label
+        self._kind = kind
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        self._start = time.monotonic()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, _GONE) and self._meter.leaving:
+            return
+        end = time.monotonic()
+        failure = None if isinstance(error, _NO_FAILURE) else error
+        self._meter.sample(
+            self._label, self._kind, self._start, end, error=failure, service=end - self._start
+        )
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+class _User:
+    """What users of both kinds have.
+
+    Attributes:
+        state: attributes of this user's own (`vu.state.token = …`), kept between iterations.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self.state = State()
+
+    @property
+    def id(self) -> int:
+        """Return the user's number, 1 to N, unique over the whole run."""
+        return self._meter.user
+
+    @property
+    def iteration(self) -> int:
+        """Return the number of the running iteration, from 0."""
+        return self._meter.iteration
+
+    @property
+    def node(self) -> str:
+        """Return the name of the node on which the user lives."""
+        return self._meter.node
+
+    def sample(self, label: str) -> Timed:
+        """Time a block as one sample: a database call, gRPC, a queue, anything."""
+        return Timed(self._meter, _checked(label), "sample")
+
+    def transaction(self, label: str) -> Timed:
+        """Time a block around several samples; it is never counted among them."""
+        return Timed(self._meter, _checked(label), "transaction")
+
+
+class VirtualUser(_User):
+    """The virtual user of an `async def` scenario."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(meter)
+        self._http: HttpClient | None = None
+
+    @property
+    def http(self) -> HttpClient:
+        """Return the user's HTTP client."""
+        if self._http is None:
+            from pytest_metersphere.engine.http import HttpClient
+
+            self._http = HttpClient(self._meter)
+        return self._http
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause; other users go on."""
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        """Close what the user has opened."""
+        if self._http is not None:
+            await self._http.close()
+
+
+class Loop(Protocol):
+    """Where the coroutines of a plain `def` scenario run."""
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the event loop and block for its result."""
+
+
+class ThreadUser(_User):
+    """The virtual user of a plain `def` scenario, which runs in a thread of its own."""
+
+    def __init__(self, meter: Meter, loop: Loop, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Make a user whose requests run on `loop` and whose pauses are `sleep`."""
+        super().__init__(meter)
+        self.virtual = VirtualUser(meter)
+        self.virtual.state = self.state
+        self._loop = loop
+        self._pause = sleep
+        self._http: ThreadHttpClient | None = None
+
+    @property
+    def http(self) -> ThreadHttpClient:
+        """Return the user's HTTP client; its calls block."""
+        if self._http is None:
+            from pytest_metersphere.engine.http import ThreadHttpClient
+
+            self._http = ThreadHttpClient(self.virtual.http, self._loop.wait)
+        return self._http
+
+    def sleep(self, seconds: float) -> None:
+        """Pause; other users go on."""
+        self._pause(seconds)
+
+
+def _checked(label: str) -> str:
+    if not isinstance(label, str) or not label.strip():
+        raise TypeError(f"a label is a text that is not empty, not {label!r}")
+    return label

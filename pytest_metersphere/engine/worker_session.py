@@ -1,0 +1,148 @@
+"""The pytest plugin of a worker: finds the scenarios among the items and runs them as load."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_metersphere.engine.messages import FromWorker, Job, Part, Ready
+from pytest_metersphere.engine.part import Callee
+from pytest_metersphere.engine.runner import LoadRunner
+from pytest_metersphere.errors import MeterSphereError
+from pytest_metersphere.scenario import travel
+from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of
+
+
+class WorkerSession:
+    """Runs one job inside pytest.
+
+    Attributes:
+        finished: the load ran to its end and was reported.
+        collection_error: one line and the text behind it, when the tests could not be collected.
+    """
+
+    def __init__(self, job: Job, send: Callable[[FromWorker], None]) -> None:
+        """Prepare for a job; `send` takes messages for the supervisor."""
+        self.finished = False
+        self.collection_error: tuple[str, str] | None = None
+        self._job = job
+        self._send = send
+        self._go_at: float | None = None
+        self._told = threading.Event()
+        self._runner: LoadRunner | None = None
+        self._stopped = False
+
+    def go(self, at: float) -> None:
+        """Let the load begin; called from the listening thread."""
+        self._go_at = at
+        self._told.set()
+
+    def stop(self, grace: float) -> None:
+        """End the load, or do not begin it; called from the listening thread."""
+        self._stopped = True
+        self._told.set()
+        runner = self._runner
+        if runner is not None:
+            runner.loop.call_soon_threadsafe(runner.stop, grace)
+
+    def pytest_plugin_registered(self, plugin: object, manager: pytest.PytestPluginManager) -> None:
+        """Excuse hooks of plugins that the controller has and this session does not load."""
+        for caller in manager.get_hookcallers(plugin) or []:
+            if not caller.has_spec():
+                for implementation in caller.get_hookimpls():
+                    implementation.optionalhook = True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the first error of the collection."""
+        if report.failed and self.collection_error is None:
+            text = str(report.longreprtext).strip()
+            last = text.splitlines()[-1] if text else "no reason given"
+            self.collection_error = (f"{report.nodeid} could not be collected here: {last}", text)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Run the load in place of the tests."""
+        if session.testsfailed:
+            return None
+        try:
+            callees = [find_callee(part, session.items) for part in self._job.parts]
+        except MeterSphereError as error:
+            self.collection_error = (str(error), "")
+            return True
+        asyncio.run(self._run(callees))
+        self.finished = True
+        return True
+
+    async def _run(self, callees: list[Callee]) -> None:
+        runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
+        gc.collect()
+        gc.freeze()
+        self._send(Ready())
+        await asyncio.to_thread(self._told.wait)
+        runner.loop = asyncio.get_running_loop()
+        self._runner = runner
+        if self._go_at is not None and not self._stopped:
+            await runner.run(self._go_at)
+
+
+def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
+    """Return what the users of a scenario call, found among the worker's own items.
+
+    Raises:
+        MeterSphereError: no item belongs to the scenario, or an argument has no value here.
+    """
+    scenario = part.scenario
+    mine = [item for item in items if isinstance(item, pytest.Function) and _belongs(item, scenario.base_nodeid)]
+    item = next((item for item in mine if item.nodeid == scenario.nodeid), mine[0] if mine else None)
+    if item is None:
+        raise MeterSphereError(f"{scenario.base_nodeid} was not found in the bundle; is its file collected there?")
+    exact = item.nodeid == scenario.nodeid
+    values = {name: travel.decode(data) for name, data in part.values.items()}
+    values |= {name: _local_parameter(item, name, exact=exact) for name in part.local_params}
+    definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
+    arguments = {name: _argument(name, values, definitions) for name in item._fixtureinfo.argnames}  # noqa: SLF001
+    owner = item.cls
+    function = getattr(owner or item.module, item.originalname)
+    return Callee(part, _plain(function), owner, arguments)
+
+
+def _belongs(item: pytest.Item, base_nodeid: str) -> bool:
+    return item.nodeid == base_nodeid or item.nodeid.startswith(f"{base_nodeid}[")
+
+
+def _plain(function: Any) -> Callable[..., Any]:
+    plain: Callable[..., Any] = getattr(function, "__func__", function)
+    return plain
+
+
+def _local_parameter(item: pytest.Function, name: str, *, exact: bool) -> Any:
+    if not exact or name not in item.callspec.params:
+        raise MeterSphereError(
+            f"parameter {name!r} of {item.nodeid} cannot travel, and the node has no item of the same id to take it "
+            "from; give the parameter sets ids that are the same everywhere, or use values that travel"
+        )
+    return item.callspec.params[name]
+
+
+def _argument(name: str, values: dict[str, Any], definitions: Any, depth: int = 1) -> Any:
+    """Return the value, Pending or THE_USER that stands for an argument (of the test or of a fixture)."""
+    if name == "vu":
+        return THE_USER
+    known = definitions.get(name, ())
+    declaration = declaration_of(known[-depth].func) if len(known) >= depth else None
+    if declaration is None:
+        if name not in values:
+            raise MeterSphereError(f"no value of fixture {name!r} came with the request")
+        return values[name]
+    definition = known[-depth]
+    arguments = {
+        asked: _argument(asked, values, definitions, depth + 1 if asked == name else 1)
+        for asked in definition.argnames
+    }
+    return Pending(declaration, arguments, isinstance(definition.func, types.MethodType))

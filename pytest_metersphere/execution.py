@@ -1,0 +1,333 @@
+"""One run of one scenario, from the start of its slices to the judged result."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from pytest_metersphere.dist.collect import Collector, SliceData
+from pytest_metersphere.dist.feed import Arrival, Feed, SpoolFeed
+from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
+from pytest_metersphere.dist.run import Run, Slice
+from pytest_metersphere.dist.wire import WorkerLoss
+from pytest_metersphere.errors import NodeError, PreflightError
+from pytest_metersphere.reports import compose
+from pytest_metersphere.reports.document import Ledger, NodeResult, PlanEntry, ScenarioResult, Validity
+from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.thresholds.grammar import parse
+from pytest_metersphere.thresholds.judge import decide
+
+DRAIN = 5.0
+"""Seconds that the last frames may take once a slice should be over."""
+STUCK = 8.0
+"""Seconds that a slice takes to give up users which neither end nor can be interrupted."""
+_POLL = 0.25
+_GRACE_WHEN_INVALID = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planned:
+    """A scenario with the session's options applied, and who gets its users.
+
+    Attributes:
+        nodes: names, in the order of the pool.
+        capacities: what they had free.
+    """
+
+    scenario: Scenario
+    nodes: list[str]
+    capacities: list[int]
+    plan: Plan
+
+    def rows(self) -> list[PlanRow]:
+        """Return the shares over time."""
+        return timetable(self.plan, self.scenario.profile)
+
+    def shares(self) -> list[int]:
+        """Return the users of each node at the peak."""
+        return self.plan.shares(self.scenario.profile.peak)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a running load, for the live line.
+
+    Attributes:
+        second: seconds since go.
+        duration: seconds from go to the end of the load curve, infinity when iterations limit it.
+        users: users in the last settled second.
+        rps: requests and samples in that second.
+        p95: response time of that second in seconds, None without samples.
+        requests: requests and samples of the measured phase so far.
+        failures: failed ones among them.
+    """
+
+    scenario: str
+    second: int
+    duration: float
+    users: int
+    rps: int
+    p95: float | None
+    requests: int
+    failures: int
+
+
+class Execution:
+    """One run.
+
+    Attributes:
+        begun: go was sent, so there is something to report.
+    """
+
+    def __init__(self, run: Run, planned: Planned, watch: Callable[[Progress], None]) -> None:
+        """Prepare to run the slices of `run`; `watch` is told of every second that is settled."""
+        self.begun = False
+        self._run = run
+        self._planned = planned
+        self._watch = watch
+        self._slices = {item.id: item for item in run.slices}
+        self._collector = Collector(run.id, {}, 1)
+        self._losses: dict[tuple[str, int], WorkerLoss] = {}
+        self._silent: dict[str, str] = {}
+        self._overdue: set[str] = set()
+        self._aborted = ""
+        self._stopping = False
+        self._shown = 0
+        self._started_at = now()
+        self._go = 0.0
+
+    def execute(self) -> None:
+        """Start the slices, wait for all to be ready, let them go, and collect until the last has ended.
+
+        Raises:
+            PreflightError: they could not be started.
+            KeyboardInterrupt: the user ended the run; the slices were stopped and drained.
+        """
+        with _sigterm_as_interrupt():
+            self._start()
+            feed = SpoolFeed({item.id: item.node.connect for item in self._run.slices})
+            try:
+                self._begin()
+                self._collect(feed)
+            except KeyboardInterrupt:
+                self._aborted = "interrupted by the user"
+                self._run.stop(0.0)
+                self._drain(feed)
+                raise
+            finally:
+                feed.close()
+
+    def _start(self) -> None:
+        try:
+            self._run.start()
+        except NodeError as error:
+            raise PreflightError(str(error)) from None
+        self._run.wait_until_ready()
+        incarnations = {item.id: SliceData(item.node.name, item.incarnation) for item in self._run.slices}
+        self._collector = Collector(self._run.id, incarnations, 1)
+
+    def _begin(self) -> None:
+        self._started_at, self._go = now(), time.monotonic()
+        try:
+            self._run.go()
+        except NodeError as error:
+            raise PreflightError(str(error)) from None
+        self.begun = True
+
+    def _collect(self, feed: Feed) -> None:
+        profile = self._planned.scenario.profile
+        latest = self._go + profile.duration + profile.graceful_stop + STUCK + DRAIN
+        while waiting := self._waiting():
+            for arrival in feed.receive(_POLL):
+                self._take(arrival)
+            self._report_progress()
+            if (self._losses or self._silent or self._aborted) and not self._stopping:
+                self._stopping = True
+                self._run.stop(_GRACE_WHEN_INVALID)
+                latest = min(latest, time.monotonic() + _GRACE_WHEN_INVALID + STUCK + DRAIN)
+            if time.monotonic() > latest:
+                self._overdue.update(waiting)
+                return
+
+    def _drain(self, feed: Feed) -> None:
+        """Take what the stopped slices still have to say."""
+        latest = time.monotonic() + DRAIN
+        while self._waiting() and time.monotonic() < latest:
+            for arrival in feed.receive(_POLL):
+                self._take(arrival)
+
+    def _waiting(self) -> list[str]:
+        slices = self._collector.slices
+        return [key for key, data in slices.items() if data.manifest is None and key not in self._silent]
+
+    def _take(self, arrival: Arrival) -> None:
+        for packed in arrival.frames:
+            self._collector.add(packed)
+        for loss in arrival.losses:
+            self._losses[arrival.slice, loss.worker] = loss
+        if arrival.silence:
+            self._silent[arrival.slice] = arrival.silence
+        if arrival.manifest is not None:
+            self._collector.end(arrival.manifest)
+            self._aborted = self._aborted or arrival.manifest.aborted
+
+    def _report_progress(self) -> None:
+        settled = self._collector.settled()
+        if settled <= self._shown:
+            return
+        self._shown = settled
+        data = self._collector.scenarios[0]
+        tally = data.series.at(settled - 1)
+        times = compose.all_samples(tally).response if tally else None
+        self._watch(
+            Progress(
+                scenario=self._planned.scenario.name,
+                second=settled,
+                duration=self._planned.scenario.profile.duration,
+                users=tally.users if tally else 0,
+                rps=tally.requests if tally else 0,
+                p95=times.percentile(95) if times and times.count else None,
+                requests=data.measured.requests,
+                failures=data.measured.failures,
+            )
+        )
+
+    def result(self) -> ScenarioResult:
+        """Return the judged result of what was collected."""
+        scenario, data = self._planned.scenario, self._collector.scenarios[0]
+        duration = self._duration()
+        invalid = self._invalid_reasons()
+        judgement = decide(
+            [parse(text) for text in scenario.thresholds],
+            data.measured,
+            duration,
+            invalid=invalid,
+            aborted=self._aborted,
+        )
+        response, service = compose.overall_times(data.measured)
+        series = compose.overall_series(data.series)
+        return ScenarioResult(
+            nodeid=scenario.nodeid,
+            name=scenario.name,
+            file=scenario.path,
+            line=scenario.line,
+            run_id=self._run.id,
+            started_at=self._started_at,
+            verdict=judgement.verdict,
+            findings=judgement.findings,
+            profile=compose.profile_info(scenario),
+            plan=self._plan_entries(),
+            totals=compose.totals_info(data.measured, duration, max((point.users for point in series), default=0)),
+            response=response,
+            service=service,
+            labels=compose.label_infos(data.measured, duration, data.series),
+            series=series,
+            nodes=[self._node_result(item) for item in self._run.slices],
+            ledger=self._ledger(),
+            validity=Validity(valid=not invalid, reasons=invalid),
+            thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
+            errors=compose.error_infos(data.measured, data.warmup),
+            go_spread_s=self._run.go_spread,
+        )
+
+    def _duration(self) -> float:
+        """Return the measured seconds: from the end of the warm-up to the end of the last user."""
+        ends = [
+            data.manifest.ended_at if data.manifest else data.complete + 1.0
+            for data in self._collector.slices.values()
+        ]
+        return max(0.0, max(ends, default=0.0) - self._planned.scenario.profile.warmup)
+
+    def _invalid_reasons(self) -> list[str]:
+        reasons = [self._loss_reason(key, loss) for (key, _), loss in self._losses.items()]
+        reasons += [f"{why} (lost after second {self._last_second(key)})" for key, why in self._silent.items()]
+        reasons += [
+            f"node {self._slices[key].node.name} did not end in time (last heard of in second {self._last_second(key)})"
+            for key in sorted(self._overdue)
+        ]
+        reasons += self._collector.lost_reasons()
+        for item in self._run.slices:
+            manifest = self._collector.slices[item.id].manifest
+            if manifest is not None and manifest.stopped and not (self._stopping or self._aborted):
+                reasons.append(f"node {item.node.name} stopped its load by itself: its lease ran out")
+        return reasons
+
+    def _last_second(self, key: str) -> int:
+        return self._collector.slices[key].complete
+
+    def _loss_reason(self, key: str, loss: WorkerLoss) -> str:
+        node = self._slices[key].node.name
+        when = f"in second {loss.second}" if loss.second >= 0 else "before the start"
+        return f"node {node} lost worker {loss.worker} (process {loss.pid}) {when}: {loss.reason}"
+
+    def _plan_entries(self) -> list[PlanEntry]:
+        planned = self._planned
+        rows = zip(planned.nodes, planned.capacities, planned.shares(), strict=True)
+        return [PlanEntry(node=node, capacity=capacity, users=users) for node, capacity, users in rows]
+
+    def _node_result(self, item: Slice) -> NodeResult:
+        data = self._collector.slices[item.id]
+        return NodeResult(
+            name=item.node.name,
+            users=data.users,
+            requests=data.requests,
+            failures=data.failures,
+            cpu=data.cpu / data.cpu_seconds if data.cpu_seconds else None,
+            loop_lag_p99=data.lag if data.cpu_seconds else None,
+            status=self._status(item, data),
+        )
+
+    def _status(self, item: Slice, data: SliceData) -> str:
+        if item.id in self._silent or item.id in self._overdue:
+            return "lost"
+        if any(key == item.id for key, _ in self._losses):
+            return "lost a worker"
+        if data.manifest is None:
+            return "not heard to the end"
+        return "stopped" if data.manifest.stopped else "ended"
+
+    def _ledger(self) -> Ledger:
+        slices = self._collector.slices.values()
+        data = self._collector.scenarios[0]
+        counted, warmup = data.measured.exchanges, data.warmup.exchanges
+        interrupted = data.measured.interrupted + data.warmup.interrupted
+        return Ledger(
+            sent=sum(one.sent for one in slices),
+            received=sum(one.received for one in slices),
+            duplicates=self._collector.duplicates,
+            lost=sum(one.lost for one in slices),
+            repaired=0,
+            rejected=self._collector.rejected,
+            exchanges=counted + warmup + interrupted,
+            counted=counted,
+            warmup=warmup,
+            interrupted=interrupted,
+        )
+
+
+def now() -> str:
+    """Return the wall clock as ISO 8601 in UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a running load as Ctrl-C does, instead of killing pytest without a report."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,286 @@
+"""What users can set: options, environment variables and ini values, resolved once into Settings.
+
+An option `--ms-report-dir` has the ini key `ms_report_dir` and the variable `PYTEST_MS_REPORT_DIR`;
+the option wins over the variable, the variable over the ini value, that over the default. An empty
+variable or ini value counts as absent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import msgspec
+import pytest
+
+from pytest_metersphere.errors import ConfigError, did_you_mean
+from pytest_metersphere.units import UsersOverride, parse_duration, parse_users
+
+Preflight = Literal["auto", "always", "off"]
+Value = TypeVar("Value")
+
+TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
+DEFAULT_REPORT_DIR = "ms-report"
+
+
+class _Declaration(msgspec.Struct, frozen=True):
+    """One option; `ini` says whether it has an ini key and a variable of the same name."""
+
+    flag: str
+    metavar: str
+    help: str
+    action: Literal["store", "append", "store_true"] = "store"
+    ini: bool = True
+
+
+_DECLARATIONS = (
+    _Declaration(
+        "--ms-pool",
+        "NAME-or-SPEC",
+        "Run load scenarios on this pool: a name from ini ms_pools, or nodes as local, local=400+200 or "
+        "10.0.0.11=4000,10.0.0.12:9000=2000. Without it, or with none, they run once as functional tests",
+    ),
+    _Declaration("--ms-report-dir", "DIR", f"Folder of the load reports (default: {DEFAULT_REPORT_DIR})"),
+    _Declaration("--ms-users", "N", "Users of every selected scenario, for example 50, or 50%% to scale"),
+    _Declaration("--ms-hold", "T", "How long every selected scenario holds its peak, for example 10s"),
+    _Declaration("--ms-ramp", "T", "How long every selected scenario takes to its peak, for example 5s"),
+    _Declaration(
+        "--ms-threshold",
+        "EXPR",
+        "Threshold for every selected scenario, for example 'p95 < 300ms'; may be given several times",
+        action="append",
+        ini=False,
+    ),
+    _Declaration(
+        "--ms-preflight",
+        "auto|always|off",
+        "When to check the pool before any test: auto (the default) if a load scenario is selected",
+    ),
+    _Declaration(
+        "--ms-plan",
+        "",
+        "Print who gets how many users over time, and exit without contacting a node",
+        action="store_true",
+        ini=False,
+    ),
+)
+_LINELISTS = {
+    "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",
+    "ms_thresholds": "Thresholds for every load scenario, one a line: p95 < 300ms",
+    "ms_bundle": "Patterns of further files that load scenarios need on the nodes, relative to the rootdir",
+}
+
+
+class Secret:
+    """A text that never shows itself: not in a repr, a log, a report or a traceback's locals."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text, for the one place that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Return stars, however long the text is."""
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other one is a secret with the same text."""
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        """Return the hash of the text."""
+        return hash(self._text)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was set for this session.
+
+    Attributes:
+        pool_text: the pool as written, None for functional mode; `dist.pool` parses it.
+        pool_source: where the pool was written, `--ms-pool`, `PYTEST_MS_POOL` or `ini ms_pool`.
+        pools: the lines of ini `ms_pools`, as written.
+        report_dir: absolute folder; an option, a variable and the default are relative to the folder
+            pytest was started in, an ini value to the folder of the ini file.
+        users: another number of users, None to keep each scenario's.
+        hold: seconds at the peak, None to keep each scenario's.
+        ramp: seconds to the peak, None to keep each scenario's.
+        thresholds: texts of the thresholds for all scenarios, first those of the command line.
+        threshold_sources: where each of them was written, in the same order.
+        preflight: when to check the nodes.
+        plan: print the plan and exit.
+        bundle: patterns of further files for the nodes.
+        rootdir: pytest's rootdir, absolute.
+        token: what our node-controllers ask for, None when the environment has none.
+    """
+
+    pool_text: str | None
+    pool_source: str
+    pools: tuple[str, ...]
+    report_dir: str
+    users: UsersOverride | None
+    hold: float | None
+    ramp: float | None
+    thresholds: tuple[str, ...]
+    threshold_sources: tuple[str, ...]
+    preflight: Preflight
+    plan: bool
+    bundle: tuple[str, ...]
+    rootdir: str
+    token: Secret | None
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """A text and where it was written."""
+
+    text: str
+    source: str
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options in group "metersphere", and the ini keys."""
+    group = parser.getgroup("metersphere", "distributed load testing")
+    for option in _DECLARATIONS:
+        switch = option.action == "store_true"
+        details: dict[str, Any] = {} if switch else {"metavar": option.metavar}
+        group.addoption(option.flag, action=option.action, default=None, help=option.help, **details)
+        if option.ini:
+            parser.addini(_key(option.flag), f"Default of {option.flag}", type="string", default=None)
+    for key, text in _LINELISTS.items():
+        parser.addini(key, text, type="linelist", default=[])
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
+    """Return what option, variable, ini value and default come to.
+
+    Args:
+        config: pytest's, after its options are parsed.
+        environ: the environment, `os.environ`.
+
+    Raises:
+        ConfigError: a value that is not understood; the message names where it was written.
+    """
+    pool = _pool(config, environ)
+    plan = bool(config.getoption("ms_plan"))
+    if plan and pool is None:
+        raise ConfigError(
+            "--ms-plan needs a pool, and there is none; add for example --ms-pool=local=400+200"
+        )
+    thresholds = list(_thresholds(config, environ))
+    return Settings(
+        pool_text=pool.text if pool else None,
+        pool_source=pool.source if pool else "",
+        pools=_lines(config, "ms_pools"),
+        report_dir=_report_dir(config, environ),
+        users=_parsed(config, environ, "--ms-users", parse_users),
+        hold=_parsed(config, environ, "--ms-hold", parse_duration),
+        ramp=_parsed(config, environ, "--ms-ramp", parse_duration),
+        thresholds=tuple(threshold.text for threshold in thresholds),
+        threshold_sources=tuple(threshold.source for threshold in thresholds),
+        preflight=_parsed(config, environ, "--ms-preflight", _preflight) or "auto",
+        plan=plan,
+        bundle=_lines(config, "ms_bundle"),
+        rootdir=str(config.rootpath),
+        token=_token(environ),
+    )
+
+
+def _key(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _variable(flag: str) -> str:
+    return f"PYTEST_{_key(flag).upper()}"
+
+
+def _written(config: pytest.Config, environ: Mapping[str, str], flag: str) -> _Written | None:
+    option = config.getoption(_key(flag))
+    if option is not None:
+        return _Written(str(option).strip(), flag)
+    variable = environ.get(_variable(flag), "").strip()
+    if variable:
+        return _Written(variable, _variable(flag))
+    ini = _ini(config, _key(flag), str)
+    return _Written(ini.strip(), f"ini {_key(flag)}") if ini and ini.strip() else None
+
+
+def _ini(config: pytest.Config, key: str, kind: type[Value]) -> Value | None:
+    """Return an ini value; pytest's complaint about a native TOML value of another type is ours."""
+    example = f'{key} = "…"' if kind is str else f'{key} = ["…", "…"]'
+    try:
+        value = config.getini(key)
+    except (TypeError, pytest.UsageError) as error:
+        raise ConfigError(f"ini {key}: {error}; write {example}") from None
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"ini {key}: {value!r} is of the wrong type; write {example}")
+    return value
+
+
+def _lines(config: pytest.Config, key: str) -> tuple[str, ...]:
+    lines: list[object] | None = _ini(config, key, list)
+    return tuple(line for line in (str(entry).strip() for entry in lines or []) if line)
+
+
+def _parsed(
+    config: pytest.Config, environ: Mapping[str, str], flag: str, parse: Callable[[str], Value]
+) -> Value | None:
+    written = _written(config, environ, flag)
+    if written is None:
+        return None
+    try:
+        return parse(written.text)
+    except ConfigError as error:
+        raise ConfigError(f"{written.source}: {error}") from None
+
+
+def _pool(config: pytest.Config, environ: Mapping[str, str]) -> _Written | None:
+    written = _written(config, environ, "--ms-pool")
+    return None if written is None or written.text in ("", "none") else written
+
+
+def _preflight(text: str) -> Preflight:
+    for choice in get_args(Preflight):
+        if text == choice:
+            return choice  # type: ignore[no-any-return]
+    hint = did_you_mean(text, get_args(Preflight))
+    raise ConfigError(f"{text!r} is not one of auto, always, off; write for example auto{hint}")
+
+
+def _report_dir(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    written = _written(config, environ, "--ms-report-dir") or _Written(DEFAULT_REPORT_DIR, "--ms-report-dir")
+    if not written.text:
+        raise ConfigError(f"{written.source}: the folder's name is empty, write for example ms-report")
+    base = config.invocation_params.dir
+    if written.source.startswith("ini "):
+        base = config.inipath.parent if config.inipath else config.rootpath
+    folder = base / Path(written.text).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{written.source}: {written.text!r} is not a folder, write for example ms-report")
+    return os.path.normpath(folder)
+
+
+def _thresholds(config: pytest.Config, environ: Mapping[str, str]) -> Iterator[_Written]:
+    given: list[str] | None = config.getoption("ms_threshold")
+    if given is not None:
+        source, texts = "--ms-threshold", [text.strip() for text in given]
+    else:
+        source = _variable("--ms-threshold")
+        texts = [line.strip() for line in environ.get(source, "").splitlines() if line.strip()]
+    if "" in texts:
+        raise ConfigError(f"{source}: the threshold is empty, write for example 'p95 < 300ms'")
+    yield from (_Written(text, source) for text in texts)
+    yield from (_Written(text, "ini ms_thresholds") for text in _lines(config, "ms_thresholds"))
+
+
+def _token(environ: Mapping[str, str]) -> Secret | None:
+    text = environ.get(TOKEN_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(f"{TOKEN_VARIABLE}: a token is of letters, digits and ASCII signs without spaces")
+    return Secret(text)

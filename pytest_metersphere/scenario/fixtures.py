@@ -1,0 +1,86 @@
+"""Load-scoped fixtures: declared on the controller, run where the load runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+import pytest
+
+from pytest_metersphere.errors import ConfigError, did_you_mean
+
+Scope = Literal["user", "worker"]
+F = TypeVar("F", bound=Callable[..., Any])
+_SCOPES = ("user", "worker")
+_MARK = "_metersphere_load_fixture"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Declaration:
+    """What `@pytest_metersphere.fixture` declares: the function and how often it runs."""
+
+    name: str
+    scope: Scope
+    function: Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """Stands for the value of a load-scoped fixture until the load engine sets it up.
+
+    Attributes:
+        declaration: the fixture.
+        arguments: what it asked for; values of ordinary fixtures, other Pendings, or THE_USER.
+        is_method: it is defined in the test's class and wants its instance as first argument.
+    """
+
+    declaration: Declaration
+    arguments: dict[str, Any]
+    is_method: bool = False
+
+
+class TheUser:
+    """Stands for `vu` until there is one."""
+
+
+THE_USER = TheUser()
+
+
+def fixture(*, scope: Scope, name: str | None = None) -> Callable[[F], F]:
+    """Declare a load-scoped fixture.
+
+    The function, `def` or `async def`, runs once for every virtual user (scope "user") or once for every
+    worker process (scope "worker"); what stands behind its `yield` runs when the user or the worker
+    ends. It may ask for `vu` (scope "user"), for other load-scoped fixtures and for ordinary fixtures,
+    whose values then travel. Under load the controller never runs it.
+
+    Raises:
+        ConfigError: the scope is none of the two.
+    """
+    if scope not in _SCOPES:
+        raise ConfigError(
+            f"pytest_metersphere.fixture(scope={scope!r}): the scope is \"user\" or \"worker\""
+            f"{did_you_mean(str(scope), _SCOPES)}; for other scopes use pytest.fixture"
+        )
+
+    def declare(function: F) -> F:
+        declaration = Declaration(name or function.__name__, scope, function)
+
+        def pending(*instance: object, **arguments: Any) -> Pending:
+            return Pending(declaration, arguments, bool(instance))
+
+        pending.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        functools.update_wrapper(pending, function, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        del pending.__wrapped__  # type: ignore[attr-defined]
+        setattr(pending, _MARK, declaration)
+        return cast(F, pytest.fixture(name=name)(pending))
+
+    return declare
+
+
+def declaration_of(function: Callable[..., Any]) -> Declaration | None:
+    """Return the declaration behind a fixture's function, None for an ordinary fixture."""
+    return getattr(function, _MARK, None)

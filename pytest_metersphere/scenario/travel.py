@@ -1,0 +1,124 @@
+"""Values that travel from the controller to the nodes, as MessagePack and never as pickle."""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pytest_metersphere.errors import TravelError
+
+_MAX_DEPTH = 100
+_TAG = "~"
+_PLAIN = (bool, float, str, bytes)
+_NAMES = (
+    "None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, "
+    "datetime, date, time, timedelta and Path"
+)
+_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    complex: ("complex", lambda value: [value.real, value.imag]),
+    bytearray: ("bytearray", bytes),
+    datetime.datetime: ("datetime", lambda value: value.isoformat()),
+    datetime.date: ("date", lambda value: value.isoformat()),
+    datetime.time: ("time", lambda value: value.isoformat()),
+    datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "complex": lambda value: complex(*value),
+    "bytearray": bytearray,
+    "datetime": datetime.datetime.fromisoformat,
+    "date": datetime.date.fromisoformat,
+    "time": datetime.time.fromisoformat,
+    "timedelta": lambda value: datetime.timedelta(*value),
+    "path": pathlib.Path,
+    "tuple": lambda value: tuple(_unpacked(item) for item in value),
+    "set": lambda value: {_unpacked(item) for item in value},
+    "frozenset": lambda value: frozenset(_unpacked(item) for item in value),
+    "dict": lambda value: {_unpacked(key): _unpacked(item) for key, item in value},
+}
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+
+
+def encode(value: object) -> bytes:
+    """Return the value as bytes.
+
+    Raises:
+        TravelError: it, or something inside it, is not of a type that travels; says which and where.
+    """
+    return msgspec.msgpack.encode(_packed(value, "", 0))
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that `encode` wrote."""
+    return _unpacked(msgspec.msgpack.decode(data))
+
+
+def loopback_url(value: object) -> str | None:
+    """Return a URL inside the value whose host is this machine's loopback, None without one."""
+    if isinstance(value, str):
+        return next((url for url in _URL.findall(value) if _is_loopback(url)), None)
+    inside: list[object] = []
+    if isinstance(value, dict):
+        inside = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inside = list(value)
+    return next(filter(None, map(loopback_url, inside)), None)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host name or address means the machine itself."""
+    return host in {"localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.")
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback_host(host)
+
+
+def _packed(value: Any, where: str, depth: int) -> Any:
+    kind = type(value)
+    if value is None or kind in _PLAIN:
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else {_TAG: "int", "": str(value)}
+    if depth > _MAX_DEPTH:
+        raise TravelError(f"it is nested more than {_MAX_DEPTH} levels deep, or contains itself")
+    if kind in _WRITERS:
+        name, write = _WRITERS[kind]
+        return {_TAG: name, "": write(value)}
+    if isinstance(value, pathlib.PurePath):
+        return {_TAG: "path", "": str(value)}
+    return _packed_container(value, kind, where, depth + 1)
+
+
+def _packed_container(value: Any, kind: type, where: str, depth: int) -> Any:
+    if kind is list:
+        return [_packed(item, f"{where}[{index}]", depth) for index, item in enumerate(value)]
+    if kind in (tuple, set, frozenset):
+        items = [_packed(item, f"{where}[{index}]", depth) for index, item in enumerate(value)]
+        return {_TAG: kind.__name__, "": items}
+    if kind is dict:
+        pairs = [
+            [_packed(key, f"{where} key {key!r:.60}", depth), _packed(item, f"{where}[{key!r:.60}]", depth)]
+            for key, item in value.items()
+        ]
+        return {_TAG: "dict", "": pairs}
+    place = f" (at {where.strip()})" if where else ""
+    raise TravelError(f"{kind.__module__}.{kind.__qualname__}{place} cannot travel; what can: {_NAMES}")
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(item) for item in value]
+    if isinstance(value, dict):
+        return _READERS[value[_TAG]](value[""])
+    return value

@@ -1,0 +1,187 @@
+"""Which collected items are load scenarios, and what of them travels to the nodes."""
+
+from __future__ import annotations
+
+import inspect
+import unittest
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_metersphere.engine.functional import functional, run_coroutine_function
+from pytest_metersphere.engine.messages import Part
+from pytest_metersphere.errors import ConfigError, TravelError
+from pytest_metersphere.scenario import travel
+from pytest_metersphere.scenario.fixtures import Pending, TheUser, declaration_of
+from pytest_metersphere.scenario.marker import merge_marks, threshold_texts
+from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.thresholds.grammar import parse
+
+SCENARIO = pytest.StashKey[Scenario]()
+_XUNIT = ("setup_method", "teardown_method", "setup_class", "teardown_class")
+_INSTEAD = (
+    'use a fixture declared with @pytest_metersphere.fixture(scope="user") for what every virtual user needs, '
+    "or an ordinary fixture for what is needed once"
+)
+
+
+def scenario_of(item: pytest.Item) -> Scenario | None:
+    """Return the scenario that an item is, None when it is an ordinary test."""
+    return item.stash.get(SCENARIO, None)
+
+
+def declare(item: pytest.Item, *, under_load: bool) -> None:
+    """Read an item's marks; what they say is kept on the item.
+
+    Raises:
+        ConfigError: they say something that is not understood, or the test is of a kind that cannot be
+            a load scenario; begins with `path:line: `.
+    """
+    marks = _outermost_first(item, "load_scenario")
+    thresholds = _outermost_first(item, "threshold")
+    path, line = item.nodeid.split("::", 1)[0], (item.location[1] or 0) + 1
+    where = f"{path}:{line}: "
+    if not marks:
+        if thresholds:
+            raise ConfigError(f"{where}a threshold mark needs @pytest.mark.load_scenario on the same test")
+        return
+    if not isinstance(item, pytest.Function):
+        raise ConfigError(f"{where}load_scenario belongs on a test function, and {item.nodeid} is none")
+    _check_kind(item, where, under_load=under_load)
+    _check_fixtures(item, where)
+    scenario = merge_marks(
+        marks, nodeid=item.nodeid, name=item.name, path=path, line=line, is_async=inspect.iscoroutinefunction(item.obj)
+    )
+    texts = threshold_texts(reversed(thresholds), path=path, line=line)
+    item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
+
+
+def _outermost_first(item: pytest.Item, name: str) -> list[pytest.Mark]:
+    return list(item.iter_markers(name))[::-1]
+
+
+def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Scenario:
+    thresholds = tuple(texts)
+    for text in thresholds:
+        try:
+            parse(text)
+        except ConfigError as error:
+            raise ConfigError(f"{where}{error}") from None
+    return msgspec.structs.replace(scenario, thresholds=thresholds)
+
+
+def _check_kind(item: pytest.Function, where: str, *, under_load: bool) -> None:
+    function = item.obj
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigError(f"{where}a load scenario is a def or async def without yield")
+    if not under_load or item.cls is None:
+        return
+    if _is_unittest(item):
+        raise ConfigError(f"{where}a unittest.TestCase cannot run under a pool; write a plain class or function")
+    for name in _XUNIT:
+        if getattr(item.cls, name, None) is not None:
+            raise ConfigError(f"{where}{item.cls.__name__}.{name} would not run where the load runs; {_INSTEAD}")
+
+
+def _check_fixtures(item: pytest.Function, where: str) -> None:
+    """Refuse an ordinary fixture that wants what only exists where the load runs."""
+    definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
+    for name, known in definitions.items():
+        declaration = declaration_of(known[-1].func)
+        for asked in known[-1].argnames:
+            below = declaration_of(definitions[asked][-1].func) if definitions.get(asked) else None
+            if declaration is None and (asked == "vu" or below is not None):
+                raise ConfigError(
+                    f"{where}fixture {name!r} asks for {asked!r}, which exists only where the load runs; declare it "
+                    'with @pytest_metersphere.fixture(scope="user")'
+                )
+            if declaration is not None and declaration.scope == "worker":
+                if asked == "vu" or (below is not None and below.scope == "user"):
+                    raise ConfigError(
+                        f"{where}fixture {name!r} has scope \"worker\" and asks for {asked!r}, which each virtual "
+                        'user has of its own; declare it with scope="user"'
+                    )
+
+
+def part_of(item: pytest.Function, scenario: Scenario) -> Part:
+    """Return what of a set-up item travels: the scenario and the values of ordinary fixtures.
+
+    Raises:
+        TravelError: a value cannot travel; names the fixture and what to do.
+    """
+    values: dict[str, bytes] = {}
+    local: list[str] = []
+    for name, value in _ordinary_values(item):
+        try:
+            values[name] = travel.encode(value)
+        except TravelError as error:
+            if _is_parameter(item, name, value):
+                local.append(name)
+                continue
+            raise TravelError(_cannot_travel(name, error)) from None
+    return Part(scenario=scenario, users=[], values=values, local_params=local)
+
+
+def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
+    """Refuse a loopback URL among the values when nodes are other machines.
+
+    Raises:
+        TravelError: names the fixture, the URL and a node.
+    """
+    node = next(iter(remote), None)
+    if node is None:
+        return
+    for name, value in _ordinary_values(item):
+        url = travel.loopback_url(value)
+        if url is not None:
+            raise TravelError(
+                f"fixture {name!r} has the value {url!r}, which on node {node} means that node itself; let the "
+                "server under test listen on an address that the nodes can reach, and let the fixture return it"
+            )
+
+
+def _cannot_travel(name: str, error: TravelError) -> str:
+    return (
+        f"fixture {name!r}: {error}. Let the fixture return plain values and build the object in a fixture "
+        'declared with @pytest_metersphere.fixture(scope="user"), which runs where the load runs'
+    )
+
+
+def _ordinary_values(item: pytest.Function) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of the test's own arguments and of those of its load-scoped fixtures."""
+    seen: set[str] = set()
+    waiting = [(name, item.funcargs[name]) for name in item._fixtureinfo.argnames]  # noqa: SLF001
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Pending):
+            waiting.extend(value.arguments.items())
+        elif not isinstance(value, TheUser) and name not in seen:
+            seen.add(name)
+            yield name, value
+
+
+def _is_parameter(item: pytest.Function, name: str, value: object) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and name in callspec.params and callspec.params[name] is value
+
+
+def run_functionally(items: Iterable[pytest.Item]) -> None:
+    """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration in process."""
+    for item in items:
+        if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
+            item.obj = functional(item.obj)
+
+
+def call_functionally(item: pytest.Function) -> bool | None:
+    """Run an async scenario that no async plugin has claimed; None when it is none."""
+    if scenario_of(item) is None or not inspect.iscoroutinefunction(item.obj):
+        return None
+    names = item._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own implementation of the hook
+    run_coroutine_function(item.obj, {name: item.funcargs[name] for name in names})
+    return True
+
+
+def _is_unittest(item: pytest.Function) -> bool:
+    return item.cls is not None and issubclass(item.cls, unittest.TestCase)

@@ -1,0 +1,236 @@
+"""The load session: everything that happens under a pool in one pytest session."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.plan import make_plan
+from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
+from pytest_metersphere.dist.run import Run
+from pytest_metersphere.dist.sources import gather, pack
+from pytest_metersphere.engine.messages import Collection, Part
+from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
+from pytest_metersphere.execution import Execution, Planned, Progress, now
+from pytest_metersphere.options import Settings
+from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
+from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
+from pytest_metersphere.scenario import override
+from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.thresholds.grammar import parse
+
+
+class LoadSession:
+    """Everything that happens under a pool in one pytest session.
+
+    Attributes:
+        settings: what the user set.
+        pool: the nodes.
+        results: what was run so far.
+        report_paths: where the reports are, once written.
+    """
+
+    def __init__(self, settings: Settings, how_to_collect: Collection) -> None:
+        """Read the pool and the thresholds (ConfigError when they are not understood).
+
+        `how_to_collect` holds the ini values and the import mode of the controller's pytest.
+        """
+        self.settings = settings
+        self.pool = _pool(settings)
+        self.results: list[ScenarioResult] = []
+        self.report_paths: ReportPaths | None = None
+        self._version = version("pytest-metersphere")
+        self._how_to_collect = how_to_collect
+        self._started_at = now()
+        self._fleet: Fleet | None = None
+        self._directory: ReportDirectory | None = None
+        self._bundle: bytes | None = None
+        self._sys_path: tuple[str, ...] = ()
+        _check_thresholds(settings)
+
+    def effective(self, scenario: Scenario) -> Scenario:
+        """Return the scenario with the options of this session applied.
+
+        Raises:
+            ConfigError: the options leave nothing of its load curve.
+        """
+        try:
+            profile = override.apply(
+                scenario.profile, users=self.settings.users, hold=self.settings.hold, ramp=self.settings.ramp
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{scenario.nodeid}: {error}") from None
+        thresholds = scenario.thresholds + self.settings.thresholds
+        return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds)
+
+    def declared_plan(self, scenario: Scenario) -> Planned:
+        """Plan on declared capacities, without contacting a node.
+
+        Raises:
+            ConfigError: a node that is not local has no declared capacity.
+            CapacityError: the users are more than the pool carries.
+        """
+        nodes = self.pool.nodes
+        capacities = [_declared(spec, index, len(nodes)) for index, spec in enumerate(nodes)]
+        return self._planned(scenario, [spec.name for spec in nodes], capacities)
+
+    def prepare(self, scenarios: Sequence[Scenario]) -> None:
+        """Take the report directory, start and check the nodes, and see that every scenario fits.
+
+        Raises:
+            ConfigError: the report directory cannot be used, or options and scenarios do not fit.
+            PreflightError: a node is not fit; the text says what to do. Nothing has been started on it.
+        """
+        for scenario in scenarios:
+            self.effective(scenario)
+        self._directory = ReportDirectory(Path(self.settings.report_dir))
+        token = self.settings.token
+        self._fleet = Fleet(self.pool, token.reveal() if token else "")
+        if self.settings.preflight != "off":
+            for check in self._fleet.check(self._version):
+                if not check.ok:
+                    raise PreflightError(check.hint or check.detail)
+        for scenario in scenarios:
+            self.plan(scenario)
+
+    def plan(self, scenario: Scenario) -> Planned:
+        """Plan on what the nodes have free now.
+
+        Raises:
+            CapacityError: the users are more than that.
+            PreflightError: a node does not answer.
+        """
+        fleet = self._the_fleet()
+        try:
+            free = fleet.free_capacities()
+        except NodeError as error:
+            raise PreflightError(str(error)) from None
+        return self._planned(scenario, [node.name for node in fleet.nodes], free)
+
+    def _planned(self, scenario: Scenario, names: list[str], capacities: list[int]) -> Planned:
+        effective = self.effective(scenario)
+        try:
+            plan = make_plan(capacities, effective.profile.peak)
+        except CapacityError as error:
+            listed = ", ".join(f"{name} {capacity}" for name, capacity in zip(names, capacities, strict=True))
+            raise CapacityError(f"{scenario.nodeid}: {error} ({listed})") from None
+        return Planned(effective, names, capacities, plan)
+
+    def bundle(self, test_files: Sequence[Path]) -> None:
+        """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""
+        sources = gather(Path(self.settings.rootdir), test_files, self.settings.bundle)
+        self._bundle = pack(sources)
+        self._sys_path = sources.sys_path
+
+    @property
+    def remote_nodes(self) -> list[str]:
+        """Return the names of the nodes that are not on this machine's loopback."""
+        return [node.name for node in self._the_fleet().nodes if not node.loopback]
+
+    def run(self, part: Part, watch: Callable[[Progress], None]) -> ScenarioResult:
+        """Run one scenario on the fleet and return its judged result.
+
+        Raises:
+            PreflightError: the load could not be started.
+            KeyboardInterrupt: the user ended it; what was measured is kept in `results`.
+        """
+        planned = self.plan(part.scenario)
+        run = Run(self._version, self._collection(), self._packed())
+        for index, node in enumerate(self._the_fleet().nodes):
+            users = planned.plan.users_of(index)
+            if users:
+                run.add(node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)])
+        execution = Execution(run, planned, watch)
+        try:
+            execution.execute()
+        finally:
+            run.delete()
+            if execution.begun:
+                self.results.append(execution.result())
+        return self.results[-1]
+
+    def _collection(self) -> Collection:
+        name = Path(self.settings.rootdir).name or "root"
+        return msgspec.structs.replace(self._how_to_collect, root=name, sys_path=list(self._sys_path))
+
+    def _packed(self) -> bytes:
+        assert self._bundle is not None, "bundle() comes first"
+        return self._bundle
+
+    def finish(self) -> None:
+        """Write the reports of what was run and end the nodes."""
+        try:
+            if self.results and self._directory is not None:
+                self.report_paths = self._directory.write(self.document())
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the nodes and let go of the report directory."""
+        if self._fleet is not None:
+            self._fleet.close()
+            self._fleet = None
+        if self._directory is not None:
+            self._directory.release()
+            self._directory = None
+
+    def document(self) -> Document:
+        """Return everything that was run so far."""
+        return Document(
+            schema=SCHEMA,
+            tool=Tool(name="pytest-metersphere", version=self._version),
+            session=SessionInfo(
+                started_at=self._started_at,
+                ended_at=now(),
+                pool=self.settings.pool_text or "",
+                kafka=None,
+                git_sha=_git_sha(self.settings.rootdir),
+                python=platform.python_version(),
+                host=socket.gethostname(),
+            ),
+            scenarios=self.results,
+        )
+
+    def _the_fleet(self) -> Fleet:
+        assert self._fleet is not None, "prepare() comes first"
+        return self._fleet
+
+
+def _pool(settings: Settings) -> Pool:
+    assert settings.pool_text is not None
+    return parse_pool(settings.pool_text, parse_pools(settings.pools), source=settings.pool_source)
+
+
+def _check_thresholds(settings: Settings) -> None:
+    for text, source in zip(settings.thresholds, settings.threshold_sources, strict=True):
+        try:
+            parse(text)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+
+
+def _declared(spec: NodeSpec, index: int, nodes: int) -> int:
+    if spec.capacity is not None:
+        return spec.capacity
+    if spec.local:
+        return default_capacity(index, nodes)
+    raise ConfigError(f"--ms-plan contacts no node, so the capacity of {spec.name} must be given: {spec.name}=1000")
+
+
+def _git_sha(folder: str) -> str | None:
+    """Return the commit of the folder's repository, None without one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

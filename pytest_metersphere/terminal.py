@@ -1,0 +1,130 @@
+"""What the terminal shows: header, plan, live progress, and the summary at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
+
+from pytest_metersphere.reports.document import ScenarioResult
+from pytest_metersphere.reports.files import ReportPaths
+from pytest_metersphere.units import format_duration, format_percentage
+
+PLAIN_EVERY = 10.0
+"""Seconds between two plain progress lines where no line can be rewritten."""
+
+
+def progress_line(
+    scenario: str, second: int, duration: float, users: int, rps: int, p95: float | None, requests: int, failures: int
+) -> str:
+    """Return the state of a running load in one line."""
+    end = "" if math.isinf(duration) else f"/{format_duration(duration)}"
+    times = "-" if p95 is None else format_duration(p95)
+    failed = f", {failures} failed ({format_percentage(failures / requests)})" if failures and requests else ""
+    return f"{scenario}  {format_duration(second)}{end}  {users} users  {rps}/s  p95 {times}  {requests} requests{failed}"
+
+
+class LiveLine:
+    """Shows progress: one rewriting line on a terminal, otherwise a plain line every ten seconds."""
+
+    def __init__(self, stream: TextIO, *, rewrite: bool, width: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`; `rewrite` says whether it is a terminal that understands a carriage return."""
+        self._stream = stream
+        self._rewrite = rewrite
+        self._width = max(20, width - 1)
+        self._clock = clock
+        self._last: float | None = None
+        self._shown = 0
+
+    def show(self, text: str) -> None:
+        """Show the line, or keep quiet until the next one is due."""
+        if self._rewrite:
+            line = text[: self._width]
+            self._stream.write("\r" + line.ljust(self._shown))
+            self._shown = len(line)
+        elif self._last is None or self._clock() - self._last >= PLAIN_EVERY:
+            self._stream.write(("\n" if self._last is None else "") + text + "\n")
+            self._last = self._clock()
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the rewriting line, so that pytest goes on where it was."""
+        if self._rewrite and self._shown:
+            self._stream.write("\r" + " " * self._shown + "\r")
+            self._stream.flush()
+            self._shown = 0
+
+
+def plan_lines(
+    name: str, nodes: Sequence[str], capacities: Sequence[int], rows: Sequence[tuple[float, int, Sequence[int]]]
+) -> Iterator[str]:
+    """Yield a table of who gets how many users, over time; rows are (second, total, shares)."""
+    yield name
+    header = ["time", "users", *nodes]
+    lines = [header, ["", "capacity", *map(str, capacities)]]
+    lines += [[_moment(second), str(total), *map(str, shares)] for second, total, shares in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+
+
+def result_lines(result: ScenarioResult) -> Iterator[str]:
+    """Yield the verdict on a scenario and everything that speaks for or against it."""
+    totals = result.totals
+    yield (
+        f"{result.verdict.upper()}  {result.nodeid}: {totals.users_max} users, {totals.iterations} iterations, "
+        f"{totals.requests} requests, {totals.rps:.1f}/s, error rate {format_percentage(totals.error_rate)}"
+    )
+    response = result.response
+    yield "  response p50 {}, p95 {}, p99 {}, max {}".format(
+        *map(_time, (response.p50, response.p95, response.p99, response.max))
+    )
+    for finding in result.findings:
+        yield f"  {finding}"
+    for threshold in result.thresholds:
+        if threshold.state == "passed":
+            yield f"  threshold kept: {threshold.expr}: {threshold.message}"
+
+
+def table_lines(result: ScenarioResult) -> Iterator[str]:
+    """Yield tables of labels and nodes, and the ledger, for pytest's report sections."""
+    yield f"{'label':<40} {'requests':>9} {'failures':>9} {'p50':>9} {'p95':>9} {'p99':>9} {'max':>9}"
+    for label in result.labels:
+        times = label.response
+        figures = " ".join(f"{_time(value):>9}" for value in (times.p50, times.p95, times.p99, times.max))
+        yield f"{_cut(label.name, 40):<40} {label.requests:>9} {label.failures:>9} {figures}"
+    for node in result.nodes:
+        yield f"node {node.name}: {node.users} users, {node.requests} requests, {node.failures} failed, {node.status}"
+    ledger = result.ledger
+    yield (
+        f"ledger: sent {ledger.sent}, received {ledger.received}, duplicates {ledger.duplicates}, lost {ledger.lost}, "
+        f"rejected {ledger.rejected}; exchanges {ledger.exchanges} = counted {ledger.counted} + warm-up "
+        f"{ledger.warmup} + interrupted {ledger.interrupted}"
+    )
+    for error in result.errors[:10]:
+        where = f" [{error.label}]" if error.label else ""
+        yield f"error{where} {error.kind}: {error.message} ({error.count} times)"
+
+
+def failure_text(result: ScenarioResult) -> str:
+    """Return why a scenario did not pass; the first line is what pytest's short summary shows."""
+    return "\n".join([f"{result.verdict.upper()}: {'; '.join(result.findings[:1])}", *result.findings[1:]])
+
+
+def path_lines(paths: ReportPaths) -> Iterator[str]:
+    """Yield where the reports are."""
+    for path in (paths.html, paths.junit, paths.results, paths.summary):
+        yield f"  {path}"
+
+
+def _time(seconds: float | None) -> str:
+    return "-" if seconds is None else format_duration(seconds)
+
+
+def _moment(second: float) -> str:
+    return "end" if math.isinf(second) else format_duration(second)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
