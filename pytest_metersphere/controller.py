@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,7 +106,6 @@ class Controller:
             pytest.fail(str(error), pytrace=False)
 
     def _run_item(self, item: pytest.Function) -> None:
-        __tracebackhide__ = True
         scenario = scenario_of(item)
         assert scenario is not None
         try:
@@ -117,7 +117,6 @@ class Controller:
         self._report(item, result)
 
     def _report(self, item: pytest.Function, result: ScenarioResult) -> None:
-        __tracebackhide__ = True
         item.stash[VERDICT] = result.verdict
         item.add_report_section("call", "metersphere", "\n".join(terminal.table_lines(result)))
         totals = result.totals
@@ -143,7 +142,7 @@ class Controller:
         writer = reporter._tw  # noqa: SLF001 - the reporter has no public stream
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            rewrite = writer.isatty() if hasattr(writer, "isatty") else writer.hasmarkup
+            rewrite = reporter.isatty and os.environ.get("TERM") != "dumb"
             line = terminal.LiveLine(writer._file, rewrite=rewrite, width=writer.fullwidth)  # noqa: SLF001
             try:
                 yield line

@@ -255,7 +255,7 @@ class Execution:
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._stopping or self._aborted):
-                reasons.append(f"node {item.node.name} stopped its load by itself: its lease ran out")
+                reasons.append(f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}")
         return reasons
 
     def _last_second(self, key: str) -> int:

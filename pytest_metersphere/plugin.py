@@ -134,6 +134,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     controller = _controller(config)
     lines = list(controller.summary_lines()) if controller else []
     if lines:
+        terminalreporter.ensure_newline()
         terminalreporter.section("metersphere")
         for line in lines:
             terminalreporter.write_line(line)

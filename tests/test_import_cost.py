@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,16 @@ def test_importing_the_plugin_imports_nothing_else(allowed: set[str]) -> None:
 def test_the_heavy_packages_would_be_seen(allowed: set[str], package: str) -> None:
     """Each package that must stay away shows up in the comparison once something imports it."""
     assert package in _third_party_after(f"import {package}") - allowed
+
+
+def test_a_session_without_scenarios_stays_free_of_them(allowed: set[str], tmp_path: Path) -> None:
+    """A whole pytest session over ordinary tests imports none of the heavy packages either."""
+    (tmp_path / "test_ordinary.py").write_text("def test_nothing():\n    pass\n")
+    run = f"import pytest; assert pytest.main(['-q', '--disable-plugin-autoload', '-p', 'pytest_metersphere.plugin', {str(tmp_path)!r}]) == 0"
+
+    imported = _third_party_after(
+        f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): {run}"
+    )
+
+    assert "pytest_metersphere" in imported
+    assert not imported & {"aiohttp", "jinja2", "junit_xml", "requests"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ MAX_FILES = 10_000
 """The largest number of entries of a bundle."""
 
 _CHUNK = 1 << 20
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -43,7 +45,7 @@ def unpack(data: bytes, folder: Path) -> None:
             room = MAX_BUNDLE
             for entry in entries:
                 room -= _unpack_entry(archive, entry, folder, room)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError) as error:
+    except _BROKEN as error:
         raise BundleError(f"the bundle is not a sound zip file: {error}") from error
     except OSError as error:
         raise BundleError(f"the bundle cannot be unpacked: {error}") from error

@@ -76,22 +76,21 @@ class SpoolFeed:
         self._closing.set()
 
     def _pull(self, slice_id: str, connect: Callable[[], NodeClient]) -> None:
-        client = connect()
         after, heard = 0, time.monotonic()
-        while not self._closing.is_set():
-            try:
-                batch = client.frames(slice_id, after=after, wait=LONG_POLL)
-            except NodeError as error:
-                if error.status is not None or time.monotonic() - heard > SILENCE:
-                    self._arrivals.put(Arrival(slice_id, [], silence=str(error)))
+        with connect() as client:
+            while not self._closing.is_set():
+                try:
+                    batch = client.frames(slice_id, after=after, wait=LONG_POLL)
+                except NodeError as error:
+                    if error.status is not None or time.monotonic() - heard > SILENCE:
+                        self._arrivals.put(Arrival(slice_id, [], silence=str(error)))
+                        return
+                    self._closing.wait(_RETRY)
+                    continue
+                after, heard = batch.last_sequence, time.monotonic()
+                self._deliver(slice_id, batch)
+                if batch.manifest is not None:
                     return
-                self._closing.wait(_RETRY)
-                continue
-            heard = time.monotonic()
-            after += len(batch.frames)
-            self._deliver(slice_id, batch)
-            if batch.manifest is not None:
-                return
 
     def _deliver(self, slice_id: str, batch: FrameBatch) -> None:
         if batch.frames or batch.manifest or batch.losses:

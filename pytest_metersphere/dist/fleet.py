@@ -70,7 +70,7 @@ class Fleet:
         Raises:
             NodeError: a node does not answer.
         """
-        infos = in_parallel(lambda node: node.connect().info(), self.nodes)
+        infos = in_parallel(_info, self.nodes)
         return [_free(node, info) for node, info in zip(self.nodes, infos, strict=True)]
 
     def close(self) -> None:
@@ -93,22 +93,27 @@ def _node(spec: NodeSpec, port: int, token: str) -> Node:
     return Node(spec.name, f"http://{host}:{port}", token, spec.capacity, is_loopback_host(spec.host))
 
 
+def _info(node: Node) -> NodeInfo:
+    with node.connect() as client:
+        return client.info()
+
+
 def _free(node: Node, info: NodeInfo) -> int:
     return info.free if node.capacity is None else min(info.free, node.capacity)
 
 
 def _checks(node: Node, version: str) -> list[Check]:
     """Return the findings about one node, up to the first that does not hold."""
-    client = node.connect()
     begin = time.monotonic()
     findings: list[Check] = []
     try:
-        client.status()
-        findings.append(_passed(node, "answers", "reachable", begin))
-        info = client.info()
-        findings.append(_passed(node, "is ours and takes the token", f"version {info.version}", begin))
-        answer = client.check(CheckRequest(protocol=PROTOCOL, version=version, users=0))
-        findings += [_named(node, check) for check in answer.checks]
+        with node.connect() as client:
+            client.status()
+            findings.append(_passed(node, "answers", "reachable", begin))
+            info = client.info()
+            findings.append(_passed(node, "is ours and takes the token", f"version {info.version}", begin))
+            answer = client.check(CheckRequest(protocol=PROTOCOL, version=version, users=0))
+            findings += [_named(node, check) for check in answer.checks]
     except NodeError as error:
         findings.append(Check(name=f"node {node.name}", ok=False, detail=str(error), hint=str(error)))
     return findings

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pytest_metersphere.dist.client import NodeClient
+from pytest_metersphere.dist.client import NodeClient, encode_bundle
 from pytest_metersphere.dist.fleet import Node, in_parallel
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
@@ -48,7 +48,7 @@ class Run:
         self.go_spread = 0.0
         self._version = version
         self._collection = collection
-        self._bundle = bundle
+        self._bundle = encode_bundle(bundle)
         self._closing = threading.Event()
         self._lease: threading.Thread | None = None
 
@@ -63,14 +63,14 @@ class Run:
             CapacityError: a node has no longer the capacity that was free when the run was planned.
             NodeError: a node refused or did not answer.
         """
-        errors = self._try_all(self._start)
+        errors = self._try_all(self._start_one)
         if errors:
             self.delete()
             raise next((error for error in errors if isinstance(error, CapacityError)), errors[0])
         self._lease = threading.Thread(target=self._renew, name=f"lease-{self.id}", daemon=True)
         self._lease.start()
 
-    def _start(self, item: Slice) -> None:
+    def _start_one(self, client: NodeClient, item: Slice) -> None:
         request = StartRequest(
             protocol=PROTOCOL,
             version=self._version,
@@ -81,7 +81,7 @@ class Run:
             collection=self._collection,
             parts=item.parts,
         )
-        item.incarnation = item.node.connect().start(request, self._bundle).incarnation
+        item.incarnation = client.start(request, self._bundle).incarnation
 
     def wait_until_ready(self) -> None:
         """Wait until all slices are ready.
@@ -103,19 +103,22 @@ class Run:
 
     @staticmethod
     def _go(item: Slice) -> float:
-        item.node.connect().go(item.id)
-        return time.monotonic()
+        with item.node.connect() as client:
+            client.go(item.id)
+            return time.monotonic()
 
     def stop(self, grace: float | None = None) -> None:
         """Tell all slices to end; those that do not answer end by their lease."""
-        self._try_all(lambda item: item.node.connect().stop(item.id, grace))
+        self._try_all(lambda client, item: client.stop(item.id, grace))
 
     def logs(self) -> dict[str, str]:
         """Return the last lines that the workers wrote, by node."""
-        texts = {}
-        for item in self.slices:
-            with contextlib.suppress(NodeError):
-                texts[item.node.name] = item.node.connect().log(item.id)
+        texts: dict[str, str] = {}
+
+        def fetch(client: NodeClient, item: Slice) -> None:
+            texts[item.node.name] = client.log(item.id)
+
+        self._try_all(fetch)
         return texts
 
     def delete(self) -> None:
@@ -123,17 +126,18 @@ class Run:
         self._closing.set()
         if self._lease is not None:
             self._lease.join()
-        self._try_all(lambda item: item.node.connect().delete(item.id))
+        self._try_all(lambda client, item: client.delete(item.id))
 
-    def _try_all(self, work: Callable[[Slice], object]) -> list[NodeError | CapacityError]:
+    def _try_all(self, work: Callable[[NodeClient, Slice], object]) -> list[NodeError | CapacityError]:
         """Do something with all slices at once and return the errors."""
         outcomes = in_parallel(lambda item: _attempt(work, item), self.slices)
         return [error for error in outcomes if error is not None]
 
     def _renew(self) -> None:
-        clients = [(item, item.node.connect()) for item in self.slices]
-        while not self._closing.wait(RENEWED_EVERY):
-            in_parallel(_renewed, clients)
+        with contextlib.ExitStack() as stack:
+            clients = [(item, stack.enter_context(item.node.connect())) for item in self.slices]
+            while not self._closing.wait(RENEWED_EVERY):
+                in_parallel(_renewed, clients)
 
 
 def _renewed(pair: tuple[Slice, NodeClient]) -> None:
@@ -143,17 +147,18 @@ def _renewed(pair: tuple[Slice, NodeClient]) -> None:
 
 
 def _ready(item: Slice, deadline: float) -> SliceInfo:
-    client = item.node.connect()
-    info = client.state(item.id)
-    while info.state == "starting" and time.monotonic() < deadline:
-        wait = min(_WAIT, max(0.1, deadline - time.monotonic()))
-        info = client.state(item.id, wait_while="starting", wait=wait)
-    return info
+    with item.node.connect() as client:
+        info = client.state(item.id)
+        while info.state == "starting" and time.monotonic() < deadline:
+            wait = min(_WAIT, max(0.1, deadline - time.monotonic()))
+            info = client.state(item.id, wait_while="starting", wait=wait)
+        return info
 
 
-def _attempt(work: Callable[[Slice], object], item: Slice) -> NodeError | CapacityError | None:
+def _attempt(work: Callable[[NodeClient, Slice], object], item: Slice) -> NodeError | CapacityError | None:
     try:
-        work(item)
+        with item.node.connect() as client:
+            work(client, item)
     except (NodeError, CapacityError) as error:
         return error
     return None

@@ -49,9 +49,7 @@ def test_surrogates_are_written_as_escapes() -> None:
     assert label.name == "GET /\\ud800\x00"
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"<html>", b"{", b"\xff\xfe", b'{"schema": "\xff"}']
-)
+@pytest.mark.parametrize("content", [b"", b"<html>", b"{", b"\xff\xfe", b'{"schema": "\xff"}'])
 def test_other_than_json_is_named_so(content: bytes) -> None:
     """What is not JSON is told to be so, with what to give instead."""
     with pytest.raises(ConfigError, match=r"not JSON.*give the results\.json"):
