@@ -39,14 +39,19 @@ def test_the_heavy_packages_would_be_seen(allowed: set[str], package: str) -> No
     assert package in _third_party_after(f"import {package}") - allowed
 
 
-def test_a_session_without_scenarios_stays_free_of_them(allowed: set[str], tmp_path: Path) -> None:
+_ORDINARY_SESSION = """
+import contextlib, io, pytest
+with contextlib.redirect_stdout(io.StringIO()):
+    code = pytest.main(["--disable-plugin-autoload", "-p", "pytest_metersphere.plugin", {folder!r}])
+assert code == 0
+"""
+
+
+def test_a_session_without_scenarios_stays_free_of_them(tmp_path: Path) -> None:
     """A whole pytest session over ordinary tests imports none of the heavy packages either."""
     (tmp_path / "test_ordinary.py").write_text("def test_nothing():\n    pass\n")
-    run = f"import pytest; assert pytest.main(['-q', '--disable-plugin-autoload', '-p', 'pytest_metersphere.plugin', {str(tmp_path)!r}]) == 0"
 
-    imported = _third_party_after(
-        f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): {run}"
-    )
+    imported = _third_party_after(_ORDINARY_SESSION.format(folder=str(tmp_path)))
 
     assert "pytest_metersphere" in imported
     assert not imported & {"aiohttp", "jinja2", "junit_xml", "requests"}
