@@ -113,7 +113,7 @@ class Controller:
                 result = self.session.run(part_of(item, scenario), functools.partial(_show, line))
         except PreflightError as error:
             item.stash[VERDICT] = "error"
-            pytest.fail(f"ERROR: {error}", pytrace=False)
+            pytest.fail(str(error), pytrace=False)
         self._report(item, result)
 
     def _report(self, item: pytest.Function, result: ScenarioResult) -> None:

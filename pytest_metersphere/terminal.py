@@ -109,7 +109,7 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
 
 def failure_text(result: ScenarioResult) -> str:
     """Return why a scenario did not pass; the first line is what pytest's short summary shows."""
-    return "\n".join([f"{result.verdict.upper()}: {'; '.join(result.findings[:1])}", *result.findings[1:]])
+    return "\n".join(result.findings)
 
 
 def path_lines(paths: ReportPaths) -> Iterator[str]:

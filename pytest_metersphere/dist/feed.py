@@ -14,7 +14,7 @@ from pytest_metersphere.dist.wire import FrameBatch, Manifest, WorkerLoss
 from pytest_metersphere.errors import NodeError
 
 LONG_POLL = 2.0
-SILENCE = 15.0
+SILENCE = 10.0
 """Seconds without an answer after which a node counts as lost."""
 _RETRY = 0.5
 

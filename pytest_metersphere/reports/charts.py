@@ -21,6 +21,7 @@ MAX_SLOTS = 600
 
 _TIME_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
 _DAY = 86400.0
+_NOTHING = 1e-9
 
 Point = tuple[float, float | None]
 Format = Callable[[float | None], str]
@@ -291,7 +292,7 @@ def _limit_line(limit: _Limit, top: float) -> LimitLine:
 
 def _scale(highest: float, shown: Format) -> tuple[float, list[Tick]]:
     """Return the top of a value axis and its marks, 1, 2 or 5 times a power of ten apart."""
-    if highest <= 0:
+    if highest < _NOTHING:
         return 1.0, [Tick(100.0, shown(0))]
     rough = highest / 4
     power = 10.0 ** math.floor(math.log10(rough))

@@ -54,7 +54,7 @@ class NodeThread:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._up.wait(PATIENCE)
+        assert self._up.wait(PATIENCE), "the node-controller did not start"
         return self
 
     def __exit__(

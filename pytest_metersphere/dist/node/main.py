@@ -30,10 +30,10 @@ def listen(config: NodeConfig) -> socket.socket:
         found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ListenError(
-            f"cannot listen on {config.host}:{config.port}: {error.strerror or error};"
-            " choose another --port or --host"
+            f"cannot listen on {config.host}:{config.port}: {reason}; choose another --port or --host"
         ) from error
 
 

@@ -40,6 +40,9 @@ _CLEAN_UP = 2.0
 _STATUS = {"success": True, "message": None, "data": "OK"}
 _PART_LIMITS = {"request": MAX_REQUEST, "bundle": MAX_BUNDLE}
 _logger = logging.getLogger(__name__)
+# aiohttp gives a traceback for every stranger who does not speak HTTP; our own failures are logged above
+_silent = logging.getLogger(f"{__name__}.http")
+_silent.setLevel(logging.CRITICAL)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
 
@@ -48,7 +51,7 @@ T = TypeVar("T")
 async def serving(config: NodeConfig, sock: socket.socket) -> AsyncIterator[NodeController]:
     """Run a node on a listening socket; afterwards no worker, no file and no connection is left."""
     node = NodeController(config)
-    runner = web.AppRunner(application(node), access_log=None, shutdown_timeout=_LAST_ANSWERS)
+    runner = web.AppRunner(application(node), access_log=None, logger=_silent, shutdown_timeout=_LAST_ANSWERS)
     try:
         await runner.setup()
         await web.SockSite(runner, sock).start()

@@ -1,0 +1,267 @@
+"""The client of a node says in words why something did not work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+import pytest_metersphere
+from pytest_metersphere.dist import client as client_module
+from pytest_metersphere.dist.client import NodeClient, encode_bundle, encode_start
+from pytest_metersphere.dist.wire import PROTOCOL, CheckRequest, StartRequest
+from pytest_metersphere.errors import CapacityError, NodeError
+from tests.fakes.nodes import (
+    PATIENCE,
+    TOKEN,
+    NodeThread,
+    bundle_of,
+    free_port,
+    running,
+    scripted,
+    start_request,
+    when,
+)
+from tests.fakes.worker import Script
+
+
+@contextlib.contextmanager
+def listener(answer: bytes) -> Iterator[str]:
+    """Run something that takes one request at a time and answers always the same bytes; give its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(PATIENCE)
+
+
+def http(status: str, kind: str, body: bytes, more: str = "") -> bytes:
+    """Return a whole HTTP answer."""
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    )
+    return (head + more + "\r\n").encode() + body
+
+
+def complaint(url: str, name: str = "n1") -> NodeError:
+    """Return the error of asking the node at a URL what it is."""
+    with NodeClient(name, url, TOKEN) as client, pytest.raises(NodeError) as caught:
+        client.info()
+    return caught.value
+
+
+def test_what_a_node_answers_becomes_values(client: NodeClient) -> None:
+    """Status, information and checks come back as the wire's own types."""
+    client.status()
+    checks = client.check(
+        CheckRequest(protocol=PROTOCOL, version=pytest_metersphere.__version__, users=5)
+    ).checks
+
+    assert client.info().name == "n1"
+    assert [check.name for check in checks if not check.ok] == []
+
+
+def test_nobody_listens() -> None:
+    """A refused connection names the address and the command that is missing there."""
+    port = free_port()
+    error = complaint(f"http://127.0.0.1:{port}")
+
+    assert str(error) == (
+        f"node n1: http://127.0.0.1:{port} refused the connection: start `pytest-metersphere node` there"
+    )
+    assert (error.node, error.status) == ("n1", None)
+
+
+def test_the_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that does not resolve is told from a machine that does not answer."""
+
+    def fail(*_arguments: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    assert "the name in http://nowhere.invalid:8082 cannot be resolved" in str(
+        complaint("http://nowhere.invalid:8082")
+    )
+
+
+def test_nobody_answers_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that drops packets is given up after the connect limit."""
+    monkeypatch.setattr(client_module, "CONNECT_LIMIT", 0.2)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(full.getsockname())
+        error = complaint(f"http://127.0.0.1:{full.getsockname()[1]}")
+
+    assert "does not answer within 200 ms: is a firewall in between?" in str(error)
+
+
+def test_nobody_answers_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that takes the request and stays silent is given up after the read limit."""
+    monkeypatch.setattr(client_module, "READ_LIMIT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = complaint(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+    assert "gave no answer within 200 ms" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (http("200 OK", "text/html", b"<h1>It works!</h1>"), "answered /v1/node with b'<h1>It works!</h1>'"),
+        (http("404 Not Found", "text/html", b"<h1>No</h1>"), "answered /v1/node with HTTP 404 (text/html)"),
+        (http("503 Busy", "text/plain", b""), "answered /v1/node with HTTP 503 (text/plain)"),
+        (http("302 Found", "text/html", b"", "Location: http://127.0.0.1:1/\r\n"), "with HTTP 302"),
+        (http("200 OK", "application/json", b'{"name": 5}'), "answered /v1/node with b'{"),
+        (http("200 OK", "application/json", b"[" * 100_000), "answered /v1/node with b'[["),
+    ],
+)
+def test_something_else_answers(answer: bytes, said: str) -> None:
+    """An HTTP server of another kind is told from a node, with what it said."""
+    with listener(answer) as url:
+        error = complaint(url)
+
+    assert f"what listens on {url} is no node-controller of pytest-metersphere" in str(error)
+    assert said in str(error)
+
+
+def test_a_stock_node_controller_is_recognised() -> None:
+    """What answers like MeterSphere's own node-controller gets a word of its own."""
+    spring = b'{"timestamp":"now","status":404,"error":"Not Found","path":"/v1/node"}'
+    with listener(http("404 Not Found", "application/json", spring)) as url:
+        error = complaint(url)
+
+    assert "it may be a stock MeterSphere node-controller" in str(error)
+    assert error.status == 404
+
+
+def test_the_status_of_a_stock_node_controller_is_understood() -> None:
+    """The envelope of /status is MeterSphere's, so both kinds pass; one that is not well does not."""
+    with (
+        listener(http("200 OK", "text/plain", b'{"success":true,"message":null,"data":"OK"}')) as url,
+        NodeClient("n1", url, TOKEN) as client,
+    ):
+        client.status()
+    with (
+        listener(http("200 OK", "text/plain", b'{"success":false,"message":"no","data":""}')) as url,
+        NodeClient("n1", url, TOKEN) as client,
+        pytest.raises(NodeError, match="not well"),
+    ):
+        client.status()
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b""])
+def test_what_listens_does_not_speak_http(answer: bytes) -> None:
+    """A banner of another protocol, or a closed connection, is an error with the node's name."""
+    with listener(answer) as url:
+        error = complaint(url)
+
+    assert f"node n1: the connection to {url} failed: " in str(error)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8082", "http://"])
+def test_what_is_no_url_is_an_error(url: str) -> None:
+    """Even a URL that cannot be is a NodeError."""
+    assert str(complaint(url)).startswith("node n1: ")
+
+
+def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than any answer of ours is not read to its end."""
+    monkeypatch.setattr(client_module, "MAX_ANSWER", 1000)
+    with listener(http("200 OK", "application/json", bytes(2000))) as url:
+        error = complaint(url)
+
+    assert "larger than 1000 B" in str(error)
+
+
+def test_a_wrong_token_says_what_to_set(node: NodeThread) -> None:
+    """The answer to a wrong token names the variable, and no token."""
+    with NodeClient("n1", node.url, "wrong-token") as client, pytest.raises(NodeError) as caught:
+        client.info()
+
+    assert caught.value.status == 401
+    assert "does not accept the token: set PYTEST_MS_TOKEN" in str(caught.value)
+    assert "wrong-token" not in str(caught.value)
+
+
+def test_missing_capacity_is_an_error_of_its_own(client: NodeClient) -> None:
+    """What the node lacks is told in numbers, as a CapacityError."""
+    with pytest.raises(CapacityError, match="node n1: 101 users asked for, 100 of 100 are free"):
+        client.start(start_request(users=101), scripted())
+
+
+def test_proxies_and_netrc_do_not_interfere(
+    node: NodeThread, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Neither HTTP_PROXY nor a ~/.netrc entry reaches control requests."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".netrc").write_text("machine 127.0.0.1 login me password other\n")
+    (home / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", os.environ["HTTP_PROXY"])
+    with node.client() as client:
+        name = client.info().name
+
+    assert name == "n1"
+
+
+def test_an_encoded_bundle_serves_several_starts(client: NodeClient) -> None:
+    """The bundle's bytes are encoded once and shared by the bodies for all nodes."""
+    data = bundle_of({"script": msgspec.msgpack.encode(Script()), "data.bin": os.urandom(3 << 20)})
+    encoded = encode_bundle(data)
+    bodies = [encode_start(start_request(name), encoded)[0] for name in ("a", "b")]
+
+    assert bodies[0].tail is bodies[1].tail
+    assert [len(body) for body in bodies] == [len(b"".join(body)) for body in bodies]
+    for name in ("a", "b"):
+        client.start(start_request(name), encoded)
+    assert when(client, "ready", "a").state == when(client, "ready", "b").state
+
+
+def test_an_unreachable_node_fails_a_large_start_too(node: NodeThread) -> None:
+    """A body that is refused while it is being sent still gives the reason."""
+    with NodeClient("n1", node.url, "wrong-token") as client, pytest.raises(NodeError) as caught:
+        client.start(start_request(), os.urandom(20 << 20))
+
+    assert caught.value.status == 401
+
+
+def test_a_whole_run(client: NodeClient) -> None:
+    """Start, go, frames, log, stop, lease and delete work together."""
+    request: StartRequest = start_request()
+    running(client, scripted(Script(ends=False, beats=True)), request)
+    batch = client.frames(request.slice, 0, 10)
+
+    assert batch.last_sequence == 1
+    assert client.lease(request.slice).state == "running"
+    assert "worker 0 of n1" in client.log(request.slice)
+    client.stop(request.slice, grace=1.0)
+    assert when(client, "ended").manifest is not None
+    client.delete(request.slice)
+    assert client.info().slices == []
