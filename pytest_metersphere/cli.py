@@ -9,12 +9,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pytest_metersphere.dist.node.config import (
+    DEFAULT_MAX_SLICES,
+    DEFAULT_PORT,
+    DEFAULT_USERS_PER_CORE,
+    NodeConfig,
+    available_cores,
+    default_name,
+    find_token,
+    new_token,
+    node_name,
+)
 from pytest_metersphere.errors import ConfigError, MeterSphereError
-
-if TYPE_CHECKING:
-    from pytest_metersphere.dist.node.config import NodeConfig
 
 PROGRAM = "pytest-metersphere"
 
@@ -54,14 +61,23 @@ def _add_node(node: argparse.ArgumentParser) -> None:
     )
     node.set_defaults(run=_run_node)
     node.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    node.add_argument("--port", type=_port, default=8082, help="port, 0 for any free one (%(default)s)")
+    node.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help="port, 0 for any free one (%(default)s)"
+    )
     node.add_argument("--name", help="name of this node in reports (the machine's name)")
     node.add_argument(
-        "--capacity", type=_count, metavar="USERS", help="virtual users it may carry (1000 a worker)"
+        "--capacity",
+        type=_count,
+        metavar="USERS",
+        help=f"virtual users it may carry ({DEFAULT_USERS_PER_CORE} a worker)",
     )
     node.add_argument("--workers", type=_count, metavar="N", help="worker processes of a slice (one a core)")
     node.add_argument(
-        "--max-slices", type=_count, metavar="N", default=16, help="slices at once (%(default)s)"
+        "--max-slices",
+        type=_count,
+        metavar="N",
+        default=DEFAULT_MAX_SLICES,
+        help="slices at once (%(default)s)",
     )
     node.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token")
     node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
@@ -107,19 +123,18 @@ def _run_node(parsed: argparse.Namespace) -> int:
 
 def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
     """Return how the node is to run, and whether its token was made here."""
-    from pytest_metersphere.dist.node import config
-
-    token = config.find_token(parsed.token_file)
-    workers: int = parsed.workers or config.available_cores()
-    return config.NodeConfig(
-        name=config.default_name() if parsed.name is None else config.node_name(parsed.name),
-        token=token or config.new_token(),
-        capacity=parsed.capacity or config.DEFAULT_USERS_PER_CORE * workers,
+    token = find_token(parsed.token_file)
+    workers: int = parsed.workers or available_cores()
+    config = NodeConfig(
+        name=default_name() if parsed.name is None else node_name(parsed.name),
+        token=token or new_token(),
+        capacity=parsed.capacity or DEFAULT_USERS_PER_CORE * workers,
         workers=workers,
         host=parsed.host,
         port=parsed.port,
         max_slices=parsed.max_slices,
-    ), token is None
+    )
+    return config, token is None
 
 
 def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:

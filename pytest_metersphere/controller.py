@@ -9,7 +9,6 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ import pytest
 from pytest_metersphere import terminal
 from pytest_metersphere.engine.messages import Collection
 from pytest_metersphere.errors import ConfigError, PreflightError, TravelError
-from pytest_metersphere.execution import Progress
 from pytest_metersphere.options import Settings
 from pytest_metersphere.reports.document import ScenarioResult, Verdict
 from pytest_metersphere.scenario.model import Scenario
@@ -166,20 +164,9 @@ def switch_xdist_off(config: pytest.Config) -> None:
         config.option.tx = []
 
 
-def _show(line: terminal.LiveLine | None, progress: Progress) -> None:
+def _show(line: terminal.LiveLine | None, moment: terminal.Progress) -> None:
     if line is not None:
-        line.show(
-            terminal.progress_line(
-                progress.scenario,
-                progress.second,
-                progress.duration,
-                progress.users,
-                progress.rps,
-                progress.p95,
-                progress.requests,
-                progress.failures,
-            )
-        )
+        line.show(terminal.progress_line(moment))
 
 
 def _scenarios(items: Sequence[pytest.Item]) -> list[Scenario]:

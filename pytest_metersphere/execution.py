@@ -20,6 +20,7 @@ from pytest_metersphere.errors import NodeError, PreflightError
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import Ledger, NodeResult, PlanEntry, ScenarioResult, Validity
 from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.terminal import Progress
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import decide
 
@@ -52,30 +53,6 @@ class Planned:
     def shares(self) -> list[int]:
         """Return the users of each node at the peak."""
         return self.plan.shares(self.scenario.profile.peak)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Progress:
-    """A moment of a running load, for the live line.
-
-    Attributes:
-        second: seconds since go.
-        duration: seconds from go to the end of the load curve, infinity when iterations limit it.
-        users: users in the last settled second.
-        rps: requests and samples in that second.
-        p95: response time of that second in seconds, None without samples.
-        requests: requests and samples of the measured phase so far.
-        failures: failed ones among them.
-    """
-
-    scenario: str
-    second: int
-    duration: float
-    users: int
-    rps: int
-    p95: float | None
-    requests: int
-    failures: int
 
 
 class Execution:
@@ -234,6 +211,7 @@ class Execution:
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
             errors=compose.error_infos(data.measured, data.warmup),
             go_spread_s=self._run.go_spread,
+            iterations_excused=judgement.failed_iterations_excused,
         )
 
     def _duration(self) -> float:

@@ -116,7 +116,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and _controller(item.config) is not None:
         from pytest_metersphere.controller import VERDICT
 
-        report.ms_verdict = item.stash.get(VERDICT, None)
+        report.ms_verdict = item.stash.get(VERDICT, None)  # type: ignore[attr-defined]
     return report
 
 

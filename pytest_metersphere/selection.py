@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import unittest
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -40,7 +41,7 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
             a load scenario; begins with `path:line: `.
     """
     marks = _outermost_first(item, "load_scenario")
-    thresholds = _outermost_first(item, "threshold")
+    thresholds = _in_source_order(item, "threshold")
     path, line = item.nodeid.split("::", 1)[0], (item.location[1] or 0) + 1
     where = f"{path}:{line}: "
     if not marks:
@@ -54,12 +55,18 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
     scenario = merge_marks(
         marks, nodeid=item.nodeid, name=item.name, path=path, line=line, is_async=inspect.iscoroutinefunction(item.obj)
     )
-    texts = threshold_texts(reversed(thresholds), path=path, line=line)
+    texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
 
 def _outermost_first(item: pytest.Item, name: str) -> list[pytest.Mark]:
     return list(item.iter_markers(name))[::-1]
+
+
+def _in_source_order(item: pytest.Item, name: str) -> list[pytest.Mark]:
+    """Return the marks of the function, then of its class, then of its module, each as the source lists them."""
+    groups = itertools.groupby(item.iter_markers_with_node(name), key=lambda pair: pair[0])
+    return [mark for _, pairs in groups for _, mark in reversed(list(pairs))]
 
 
 def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Scenario:

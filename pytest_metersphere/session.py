@@ -19,12 +19,13 @@ from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
-from pytest_metersphere.execution import Execution, Planned, Progress, now
+from pytest_metersphere.execution import Execution, Planned, now
 from pytest_metersphere.options import Settings
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
 from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.terminal import Progress
 from pytest_metersphere.thresholds.grammar import parse
 
 
@@ -100,6 +101,7 @@ class LoadSession:
                     raise PreflightError(check.hint or check.detail)
         for scenario in scenarios:
             self.plan(scenario)
+        self._directory.clear()
 
     def plan(self, scenario: Scenario) -> Planned:
         """Plan on what the nodes have free now.

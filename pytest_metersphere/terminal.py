@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 from pytest_metersphere.reports.document import ScenarioResult
+from pytest_metersphere.reports.figures import count, duration, totals_figures
 from pytest_metersphere.reports.files import ReportPaths
+from pytest_metersphere.reports.text import clipped
+from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural
 from pytest_metersphere.units import format_duration, format_percentage
 
+_MOST_ERRORS = 10
 PLAIN_EVERY = 10.0
 """Seconds between two plain progress lines where no line can be rewritten."""
 
 
-def progress_line(
-    scenario: str, second: int, duration: float, users: int, rps: int, p95: float | None, requests: int, failures: int
-) -> str:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a running load, for the live line.
+
+    Attributes:
+        second: seconds since go.
+        duration: seconds from go to the end of the load curve, infinity when iterations limit it.
+        users: users in the last settled second.
+        rps: requests and samples in that second.
+        p95: response time of that second in seconds, None without samples.
+        requests: requests and samples of the measured phase so far.
+        failures: failed ones among them.
+    """
+
+    scenario: str
+    second: int
+    duration: float
+    users: int
+    rps: int
+    p95: float | None
+    requests: int
+    failures: int
+
+
+def progress_line(moment: Progress) -> str:
     """Return the state of a running load in one line."""
-    end = "" if math.isinf(duration) else f"/{format_duration(duration)}"
-    times = "-" if p95 is None else format_duration(p95)
-    failed = f", {failures} failed ({format_percentage(failures / requests)})" if failures and requests else ""
-    return f"{scenario}  {format_duration(second)}{end}  {users} users  {rps}/s  p95 {times}  {requests} requests{failed}"
+    end = "" if math.isinf(moment.duration) else f"/{format_duration(moment.duration)}"
+    failed = ""
+    if moment.failures:
+        failed = f", {count(moment.failures)} failed ({format_percentage(moment.failures / moment.requests)})"
+    return (
+        f"{moment.scenario}  {format_duration(moment.second)}{end}  {plural(moment.users, 'user')}  "
+        f"{count(moment.rps)}/s  p95 {duration(moment.p95)}  {plural(moment.requests, 'request')}{failed}"
+    )
 
 
 class LiveLine:
@@ -71,16 +102,12 @@ def plan_lines(
 
 def result_lines(result: ScenarioResult) -> Iterator[str]:
     """Yield the verdict on a scenario and everything that speaks for or against it."""
-    totals = result.totals
-    yield (
-        f"{result.verdict.upper()}  {result.nodeid}: {totals.users_max} users, {totals.iterations} iterations, "
-        f"{totals.requests} requests, {totals.rps:.1f}/s, error rate {format_percentage(totals.error_rate)}"
-    )
-    response = result.response
-    yield "  response p50 {}, p95 {}, p99 {}, max {}".format(
-        *map(_time, (response.p50, response.p95, response.p99, response.max))
-    )
-    for finding in result.findings:
+    figures = ", ".join(f"{figure.name} {figure.text}" for figure in totals_figures(result.totals)[:8])
+    yield f"{result.verdict.upper()}  {result.nodeid}: {figures}"
+    times = result.response
+    named = (("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max))
+    yield "  response " + ", ".join(f"{name} {duration(value)}" for name, value in named)
+    for finding in findings_of(result):
         yield f"  {finding}"
     for threshold in result.thresholds:
         if threshold.state == "passed":
@@ -92,24 +119,24 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
     yield f"{'label':<40} {'requests':>9} {'failures':>9} {'p50':>9} {'p95':>9} {'p99':>9} {'max':>9}"
     for label in result.labels:
         times = label.response
-        figures = " ".join(f"{_time(value):>9}" for value in (times.p50, times.p95, times.p99, times.max))
-        yield f"{_cut(label.name, 40):<40} {label.requests:>9} {label.failures:>9} {figures}"
+        cells = " ".join(f"{duration(value):>9}" for value in (times.p50, times.p95, times.p99, times.max))
+        yield f"{clipped(label.name, 40):<40} {count(label.requests):>9} {count(label.failures):>9} {cells}"
     for node in result.nodes:
-        yield f"node {node.name}: {node.users} users, {node.requests} requests, {node.failures} failed, {node.status}"
+        failed = f"{count(node.failures)} failed"
+        yield f"node {node.name}: {plural(node.users, 'user')}, {plural(node.requests, 'request')}, {failed}, {node.status}"
     ledger = result.ledger
     yield (
         f"ledger: sent {ledger.sent}, received {ledger.received}, duplicates {ledger.duplicates}, lost {ledger.lost}, "
-        f"rejected {ledger.rejected}; exchanges {ledger.exchanges} = counted {ledger.counted} + warm-up "
-        f"{ledger.warmup} + interrupted {ledger.interrupted}"
+        f"repaired {ledger.repaired}, rejected {ledger.rejected}; {ledger_equation(ledger)}"
     )
-    for error in result.errors[:10]:
+    for error in result.errors[:_MOST_ERRORS]:
         where = f" [{error.label}]" if error.label else ""
-        yield f"error{where} {error.kind}: {error.message} ({error.count} times)"
+        yield f"error{where} {error.kind}: {error.message} ({count(error.count)} times)"
 
 
 def failure_text(result: ScenarioResult) -> str:
     """Return why a scenario did not pass; the first line is what pytest's short summary shows."""
-    return "\n".join(result.findings)
+    return "\n".join(findings_of(result))
 
 
 def path_lines(paths: ReportPaths) -> Iterator[str]:
@@ -118,13 +145,5 @@ def path_lines(paths: ReportPaths) -> Iterator[str]:
         yield f"  {path}"
 
 
-def _time(seconds: float | None) -> str:
-    return "-" if seconds is None else format_duration(seconds)
-
-
 def _moment(second: float) -> str:
     return "end" if math.isinf(second) else format_duration(second)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

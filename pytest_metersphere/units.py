@@ -112,7 +112,8 @@ def format_percentage(fraction: float) -> str:
     percent = fraction * 100
     if percent == 0 or percent >= 10:
         return f"{percent:.4g}%"
-    return f"{percent:.2g}%"
+    decimals = 1 - math.floor(math.log10(percent))
+    return f"{percent:.{max(0, decimals)}f}".rstrip("0").rstrip(".") + "%"
 
 
 def parse_rate(text: str) -> float:

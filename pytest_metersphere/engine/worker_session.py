@@ -56,7 +56,7 @@ class WorkerSession:
         for caller in manager.get_hookcallers(plugin) or []:
             if not caller.has_spec():
                 for implementation in caller.get_hookimpls():
-                    implementation.optionalhook = True
+                    implementation.optionalhook = True  # type: ignore[misc]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep the first error of the collection."""

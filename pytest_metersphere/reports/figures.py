@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.reports.document import ThresholdInfo, TotalsInfo
 from pytest_metersphere.thresholds.grammar import Threshold, Unit, parse
+from pytest_metersphere.thresholds.judge import spell_apart
 from pytest_metersphere.units import format_duration, format_percentage, format_size
 
 DASH = "\N{EN DASH}"
@@ -76,14 +77,20 @@ def totals_figures(totals: TotalsInfo) -> tuple[Figure, ...]:
 
 
 def threshold_observed(threshold: ThresholdInfo) -> str:
-    """Return what a threshold observed, in the unit of its metric."""
-    return _in_unit(_parsed(threshold), threshold.observed)
+    """Return what a threshold observed, in the unit of its metric, with digits enough to tell it from the limit."""
+    parsed = _parsed(threshold)
+    if parsed is None or threshold.observed is None:
+        return _in_unit(parsed, threshold.observed)
+    return spell_apart(threshold.observed, threshold.limit, parsed.unit)[0]
 
 
 def threshold_limit(threshold: ThresholdInfo) -> str:
     """Return a threshold's comparison and limit, "< 300 ms"."""
     parsed = _parsed(threshold)
-    limit = _in_unit(parsed, threshold.limit)
+    if parsed is None or threshold.observed is None:
+        limit = _in_unit(parsed, threshold.limit)
+    else:
+        limit = spell_apart(threshold.observed, threshold.limit, parsed.unit)[1]
     return f"{parsed.op} {limit}" if parsed else limit
 
 

@@ -28,6 +28,9 @@ class ReportPaths:
     summary: Path
 
 
+_NAMES = ("report.html", "junit.xml", "results.json", "summary.md")
+
+
 class ReportDirectory:
     """The directory of one session's reports, held by it until it is released.
 
@@ -58,6 +61,11 @@ class ReportDirectory:
                 f"the report directory {path} cannot be written ({error.strerror or error}); {_ADVICE}"
             ) from None
 
+    def clear(self) -> None:
+        """Remove the reports of an earlier session, which would outlive this one should it be killed."""
+        for name in _NAMES:
+            _remove(self.path / name)
+
     def write(self, document: Document) -> ReportPaths:
         """Write the four reports, each at once or not at all, in place of earlier ones.
 
@@ -67,12 +75,7 @@ class ReportDirectory:
         Raises:
             MeterSphereError: some report could not be rendered or written; the message names each.
         """
-        paths = ReportPaths(
-            html=self.path / "report.html",
-            junit=self.path / "junit.xml",
-            results=self.path / "results.json",
-            summary=self.path / "summary.md",
-        )
+        paths = ReportPaths(*(self.path / name for name in _NAMES))
         failures: list[tuple[Path, Exception]] = []
         for path, renderer in _renderers(paths):
             try:

@@ -138,7 +138,11 @@ def test_too_many_entries_are_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all", bundle_of({"a": b"b"})[:-5]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK", b"no zip at all", bundle_of({"a": b"b"})[:-5]],
+    ids=["nothing", "two letters", "a text", "cut"],
+)
 def test_what_is_no_zip_is_refused(folder: Path, data: bytes) -> None:
     """Anything else than a zip is refused with a reason."""
     with pytest.raises(BundleError, match="not a sound zip"):

@@ -140,6 +140,7 @@ def test_nobody_answers_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
         (http("200 OK", "application/json", b'{"name": 5}'), "answered /v1/node with b'{"),
         (http("200 OK", "application/json", b"[" * 100_000), "answered /v1/node with b'[["),
     ],
+    ids=["page", "not found", "busy", "elsewhere", "other JSON", "deep JSON"],
 )
 def test_something_else_answers(answer: bytes, said: str) -> None:
     """An HTTP server of another kind is told from a node, with what it said."""

@@ -167,7 +167,9 @@ def test_deleting_what_is_not_there_is_no_error(node: NodeThread) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'{"protocol": "x"}', b"[" * 100_000, b"\xff\xfe"]
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"protocol": "x"}', b"[" * 100_000, b"\xff\xfe"],
+    ids=["empty", "cut", "list", "null", "wrong type", "deep", "no UTF-8"],
 )
 def test_broken_json_is_refused_with_a_reason(node: NodeThread, body: bytes) -> None:
     """A body that is not what it should be is 400, never a traceback."""
@@ -206,6 +208,7 @@ def test_numbers_of_a_query_are_checked(node: NodeThread, query: str) -> None:
         [("request", spoken(start_request())), ("bundle", b"zip"), ("more", b"")],
         [("request", b"\x81\xa1x" + b"\x91" * 100_000), ("bundle", b"zip")],
     ],
+    ids=["none", "no bundle", "no request", "empty", "garbage", "double", "foreign", "deep"],
 )
 def test_a_start_request_must_be_whole(node: NodeThread, parts: list[tuple[str, bytes]]) -> None:
     """Missing, double, foreign and broken parts are refused."""
@@ -231,6 +234,7 @@ def test_a_start_request_must_be_whole(node: NodeThread, parts: list[tuple[str, 
         ),
         (f"multipart/form-data; boundary={'x' * 500}", b"--xyz--"),
     ],
+    ids=["no boundary", "not the boundary", "no header", "no end", "nested", "long boundary"],
 )
 def test_a_broken_multipart_body_is_refused(node: NodeThread, content_type: str, body: bytes) -> None:
     """Whatever is wrong with the framing, the answer is 400."""
@@ -361,6 +365,7 @@ def test_a_check_names_versions_and_numbers(node: NodeThread) -> None:
         b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
         b"POST /v1/check HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
     ],
+    ids=["ssh", "another version", "tls", "long line", "negative length"],
 )
 def test_what_is_not_http_does_no_harm(
     node: NodeThread, caplog: pytest.LogCaptureFixture, garbage: bytes

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from pytest_metersphere.dist.client import NodeClient
-from pytest_metersphere.dist.node import slices
+from pytest_metersphere.dist.node import controller, slices
 from pytest_metersphere.dist.wire import SliceInfo
 from pytest_metersphere.engine.messages import Part, Second
 from pytest_metersphere.errors import CapacityError, NodeError
@@ -280,6 +280,16 @@ def test_abandoned_slices_make_room() -> None:
             return client.info().slices == []
 
         eventually(forgotten, "the end of the abandoned slice")
+
+
+def test_abandoned_slices_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ended slice that nobody asks about goes by itself; one that runs does not."""
+    monkeypatch.setattr(controller, "KEEP", 0.2)
+    monkeypatch.setattr(controller, "_SWEEP", 0.05)
+    with NodeThread(config()) as node, node.client() as client:
+        client.start(start_request("b"), scripted(FOREVER))
+        running(client, scripted(), start_request("a", lease=0.5))
+        eventually(lambda: client.info().slices == ["b"], "the end of the abandoned slice")
 
 
 def test_frames_are_pulled_after_a_sequence(client: NodeClient) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import io
 import socket
+import subprocess
 import threading
 import time
 import zipfile
@@ -116,7 +117,7 @@ def bundle_of(files: Mapping[str, bytes]) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return data.getvalue()
 
 
@@ -139,11 +140,15 @@ def eventually(met: Callable[[], bool], what: str) -> None:
 
 def is_alive(pid: int) -> bool:
     """Return whether a process runs (a zombie does not)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+    if Path("/proc/self/stat").exists():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+    else:
+        ps = ["ps", "-o", "stat=", "-p", str(pid)]
+        state = subprocess.run(ps, capture_output=True, text=True, check=False).stdout.strip()[:1]
+    return state not in ("", "Z", "X")
 
 
 def assert_gone(pids: list[int]) -> None:
