@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+import msgspec
+
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Arrival, Feed, SpoolFeed
 from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
@@ -18,11 +20,11 @@ from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.errors import NodeError, PreflightError
 from pytest_metersphere.reports import compose
-from pytest_metersphere.reports.document import Ledger, NodeResult, PlanEntry, ScenarioResult, Validity
+from pytest_metersphere.reports.document import ErrorInfo, Ledger, NodeResult, PlanEntry, ScenarioResult, Validity
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.terminal import Progress
 from pytest_metersphere.thresholds.grammar import parse
-from pytest_metersphere.thresholds.judge import decide
+from pytest_metersphere.thresholds.judge import Judgement, decide
 
 DRAIN = 5.0
 """Seconds that the last frames may take once a slice should be over."""
@@ -56,23 +58,19 @@ class Planned:
 
 
 class Execution:
-    """One run.
-
-    Attributes:
-        begun: go was sent, so there is something to report.
-    """
+    """One run."""
 
     def __init__(self, run: Run, planned: Planned, watch: Callable[[Progress], None]) -> None:
         """Prepare to run the slices of `run`; `watch` is told of every second that is settled."""
-        self.begun = False
         self._run = run
         self._planned = planned
         self._watch = watch
         self._slices = {item.id: item for item in run.slices}
-        self._collector = Collector(run.id, {}, 1)
+        self._collector = Collector(run.id, {item.id: SliceData(item.node.name, 0) for item in run.slices}, 1)
         self._losses: dict[tuple[str, int], WorkerLoss] = {}
         self._silent: dict[str, str] = {}
         self._overdue: set[str] = set()
+        self._not_started = ""
         self._aborted = ""
         self._stopping = False
         self._shown = 0
@@ -82,15 +80,20 @@ class Execution:
     def execute(self) -> None:
         """Start the slices, wait for all to be ready, let them go, and collect until the last has ended.
 
+        What keeps them from starting is part of the result.
+
         Raises:
-            PreflightError: they could not be started.
             KeyboardInterrupt: the user ended the run; the slices were stopped and drained.
         """
         with _sigterm_as_interrupt():
-            self._start()
+            try:
+                self._start()
+                self._begin()
+            except (PreflightError, NodeError) as error:
+                self._not_started = str(error)
+                return
             feed = SpoolFeed({item.id: item.node.connect for item in self._run.slices})
             try:
-                self._begin()
                 self._collect(feed)
             except KeyboardInterrupt:
                 self._aborted = "interrupted by the user"
@@ -101,21 +104,14 @@ class Execution:
                 feed.close()
 
     def _start(self) -> None:
-        try:
-            self._run.start()
-        except NodeError as error:
-            raise PreflightError(str(error)) from None
+        self._run.start()
         self._run.wait_until_ready()
-        incarnations = {item.id: SliceData(item.node.name, item.incarnation) for item in self._run.slices}
-        self._collector = Collector(self._run.id, incarnations, 1)
+        slices = {item.id: SliceData(item.node.name, item.incarnation) for item in self._run.slices}
+        self._collector = Collector(self._run.id, slices, 1)
 
     def _begin(self) -> None:
         self._started_at, self._go = now(), time.monotonic()
-        try:
-            self._run.go()
-        except NodeError as error:
-            raise PreflightError(str(error)) from None
-        self.begun = True
+        self._run.go()
 
     def _collect(self, feed: Feed) -> None:
         profile = self._planned.scenario.profile
@@ -180,13 +176,7 @@ class Execution:
         scenario, data = self._planned.scenario, self._collector.scenarios[0]
         duration = self._duration()
         invalid = self._invalid_reasons()
-        judgement = decide(
-            [parse(text) for text in scenario.thresholds],
-            data.measured,
-            duration,
-            invalid=invalid,
-            aborted=self._aborted,
-        )
+        judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
         series = compose.overall_series(data.series)
         return ScenarioResult(
@@ -209,10 +199,29 @@ class Execution:
             ledger=self._ledger(),
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
-            errors=compose.error_infos(data.measured, data.warmup),
+            errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
         )
+
+    def _judged(self, duration: float, invalid: list[str]) -> Judgement:
+        thresholds = [parse(text) for text in self._planned.scenario.thresholds]
+        measured = self._collector.scenarios[0].measured
+        judgement = decide(thresholds, measured, duration, invalid=invalid, aborted=self._aborted)
+        if not self._not_started:
+            return judgement
+        finding = f"the load did not start: {self._not_started.splitlines()[0]}"
+        return msgspec.structs.replace(judgement, verdict="error", findings=[finding])
+
+    def _errors(self) -> list[ErrorInfo]:
+        data = self._collector.scenarios[0]
+        errors = compose.error_infos(data.measured, data.warmup)
+        if self._not_started:
+            message = self._not_started.splitlines()[0]
+            errors.append(
+                ErrorInfo(label="", kind="start", message=message, count=1, exemplars=[self._not_started])
+            )
+        return errors
 
     def _duration(self) -> float:
         """Return the measured seconds: from the end of the warm-up to the end of the last user."""
@@ -267,7 +276,7 @@ class Execution:
         if any(key == item.id for key, _ in self._losses):
             return "lost a worker"
         if data.manifest is None:
-            return "not heard to the end"
+            return "not started" if self._not_started else "not heard to the end"
         return "stopped" if data.manifest.stopped else "ended"
 
     def _ledger(self) -> Ledger:

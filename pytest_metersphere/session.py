@@ -141,7 +141,7 @@ class LoadSession:
         """Run one scenario on the fleet and return its judged result.
 
         Raises:
-            PreflightError: the load could not be started.
+            PreflightError: the pool has not the capacity any more, or a node does not answer.
             KeyboardInterrupt: the user ended it; what was measured is kept in `results`.
         """
         planned = self.plan(part.scenario)
@@ -155,8 +155,7 @@ class LoadSession:
             execution.execute()
         finally:
             run.delete()
-            if execution.begun:
-                self.results.append(execution.result())
+            self.results.append(execution.result())
         return self.results[-1]
 
     def _collection(self) -> Collection:

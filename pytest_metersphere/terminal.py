@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from pytest_metersphere.reports.document import ScenarioResult
+from pytest_metersphere.reports.document import ErrorInfo, ScenarioResult
 from pytest_metersphere.reports.figures import count, duration, totals_figures
 from pytest_metersphere.reports.files import ReportPaths
 from pytest_metersphere.reports.text import clipped
@@ -16,6 +16,7 @@ from pytest_metersphere.reports.wording import findings_of, ledger_equation, plu
 from pytest_metersphere.units import format_duration, format_percentage
 
 _MOST_ERRORS = 10
+_EXEMPLAR_LINES = 20
 PLAIN_EVERY = 10.0
 """Seconds between two plain progress lines where no line can be rewritten."""
 
@@ -131,7 +132,8 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
     )
     for error in result.errors[:_MOST_ERRORS]:
         where = f" [{error.label}]" if error.label else ""
-        yield f"error{where} {error.kind}: {error.message} ({count(error.count)} times)"
+        yield f"error{where} {error.kind}: {error.message} ({plural(error.count, 'time')})"
+        yield from (f"    {line}" for line in _first_exemplar(error))
 
 
 def failure_text(result: ScenarioResult) -> str:
@@ -143,6 +145,11 @@ def path_lines(paths: ReportPaths) -> Iterator[str]:
     """Yield where the reports are."""
     for path in (paths.html, paths.junit, paths.results, paths.summary):
         yield f"  {path}"
+
+
+def _first_exemplar(error: ErrorInfo) -> list[str]:
+    lines = error.exemplars[0].splitlines() if error.exemplars else []
+    return lines if len(lines) <= _EXEMPLAR_LINES else [*lines[: _EXEMPLAR_LINES - 1], "…"]
 
 
 def _moment(second: float) -> str:

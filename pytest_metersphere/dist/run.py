@@ -76,6 +76,7 @@ class Run:
             version=self._version,
             run=self.id,
             slice=item.id,
+            node=item.node.name,
             users=item.users,
             lease=LEASE,
             collection=self._collection,

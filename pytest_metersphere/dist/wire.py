@@ -75,6 +75,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
     Attributes:
         run: id of the run, the same on every node.
         slice: id of the slice, unique.
+        node: the node's name in the pool, by which scenarios and reports call it.
         users: users to reserve, the slice's peak.
         lease: seconds after which a slice whose controller is silent stops itself.
         parts: the scenarios of the run; a scenario without users on this node has an empty list.
@@ -84,6 +85,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
     version: str
     run: str
     slice: str
+    node: str
     users: int
     lease: float
     collection: Collection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ _HASH = r"(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"
 _VARIABLE = re.compile(rf"{_UUID}|\b{_HASH}\b|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 _SEGMENT = re.compile(rf"{_UUID}|{_HASH}|[0-9a-fA-F]{{16,}}|\d+")
 _MAX_MESSAGE = 300
+_PACKAGE = "pytest_metersphere"
 
 
 class RequestError(MeterSphereError):
@@ -95,11 +97,18 @@ def group_of(error: BaseException) -> str:
 
 
 def exemplar(error: BaseException, *, user: int, iteration: int, node: str) -> str:
-    """Return a failure in full: who, when, and the traceback from the scenario on."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "pytest_metersphere" not in frame.filename]
-    where = "".join(traceback.format_list(frames))
-    what = "".join(traceback.format_exception_only(error))
+    """Return a failure in full: who, when, and the traceback from the scenario on, with paths below the rootdir."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [_below_here(frame) for frame in frames if _PACKAGE not in Path(frame.filename).parts]
+    where = "".join(traceback.format_list(own))
+    what = "".join(traceback.format_exception_only(error)).removeprefix(f"{_PACKAGE}.engine.failures.")
     return f"node {node}, user {user}, iteration {iteration}\n{where}{what}".rstrip()
+
+
+def _below_here(frame: traceback.FrameSummary) -> traceback.FrameSummary:
+    path = Path(frame.filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return traceback.FrameSummary(str(shown), frame.lineno, frame.name, line=frame.line)
 
 
 def _place(error: BaseException) -> str:

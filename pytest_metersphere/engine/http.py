@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import json as json_codec
 import ssl
 import time
@@ -247,15 +248,15 @@ class ThreadHttpClient:
         return self.request("DELETE", url, **options)
 
 
-_tls: ssl.SSLContext | None = None
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Return the one TLS context of the process; building it takes milliseconds."""
+    return ssl.create_default_context()
 
 
 def _open_session() -> aiohttp.ClientSession:
-    global _tls  # noqa: PLW0603 - one context for the process: building one takes milliseconds
-    if _tls is None:
-        _tls = ssl.create_default_context()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_tls),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls_context()),
         cookie_jar=aiohttp.CookieJar(unsafe=True),
         trace_configs=[_TRACE],
         trust_env=False,

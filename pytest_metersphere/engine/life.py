@@ -81,6 +81,7 @@ class Life:
         """Count an iteration and return the pause behind it."""
         if isinstance(error, pytest.exit.Exception):
             self._around.abort(str(error) or "pytest.exit was called")
+            return 0.0
         self._meter.iteration_ended(start, time.monotonic(), error)
         pause = self._pacer.pause(error)
         return max(0.0, min(pause, self.ends - time.monotonic()))

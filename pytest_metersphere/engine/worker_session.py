@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_metersphere.engine.http import tls_context
 from pytest_metersphere.engine.messages import FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
@@ -62,7 +63,7 @@ class WorkerSession:
         """Keep the first error of the collection."""
         if report.failed and self.collection_error is None:
             text = str(report.longreprtext).strip()
-            last = text.splitlines()[-1] if text else "no reason given"
+            last = text.splitlines()[-1].removeprefix("E ").strip() if text else "no reason given"
             self.collection_error = (f"{report.nodeid} could not be collected here: {last}", text)
 
     @pytest.hookimpl(tryfirst=True)
@@ -81,6 +82,7 @@ class WorkerSession:
 
     async def _run(self, callees: list[Callee]) -> None:
         runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
+        tls_context()
         gc.collect()
         gc.freeze()
         self._send(Ready())

@@ -105,6 +105,7 @@ def start_request(
         version=pytest_metersphere.__version__,
         run="r1",
         slice=slice_id,
+        node="n1",
         users=users,
         lease=lease,
         collection=Collection(root="project", sys_path=["."]),

@@ -83,7 +83,6 @@ class Slice:
         self.state: SliceState = "starting"
         self.lease_end = time.monotonic() + request.lease
         self._folder = folder
-        self._node = config.name
         self._incarnation = incarnation
         self._log = SliceLog(folder / "workers.log", config.log_limit)
         self._crew = Crew(config.worker_command, self._log, self._receive, self._part_with)
@@ -245,7 +244,7 @@ class Slice:
         return [
             Job(
                 root=str(self._root),
-                node=self._node,
+                node=self.request.node,
                 worker=number,
                 collection=self.request.collection,
                 parts=parts,
