@@ -15,7 +15,7 @@ import pytest
 
 from pytest_metersphere import terminal
 from pytest_metersphere.engine.messages import Collection
-from pytest_metersphere.errors import ConfigError, PreflightError, TravelError
+from pytest_metersphere.errors import ConfigError, MeterSphereError, PreflightError, TravelError
 from pytest_metersphere.options import Settings
 from pytest_metersphere.reports.document import ScenarioResult, Verdict
 from pytest_metersphere.scenario.model import Scenario
@@ -42,6 +42,7 @@ class Controller:
         self.session = LoadSession(settings, _how_to_collect(config))
         self._config = config
         self._prepared = False
+        self._problem = ""
 
     def header(self) -> str:
         """Return the line of pytest's header."""
@@ -85,7 +86,10 @@ class Controller:
 
     def plan_lines(self, items: Sequence[pytest.Item]) -> Iterator[str]:
         """Yield who gets how many users over time, for every scenario among the items."""
-        for scenario in _scenarios(items):
+        scenarios = _scenarios(items)
+        if not scenarios:
+            yield "no load scenario is selected, so there is nothing to plan"
+        for scenario in scenarios:
             planned = self.session.declared_plan(scenario)
             rows = [(row.second, row.total, row.shares) for row in planned.rows()]
             yield from terminal.plan_lines(scenario.nodeid, planned.nodes, planned.capacities, rows)
@@ -147,6 +151,15 @@ class Controller:
             finally:
                 line.clear()
 
+    def finish(self, session: pytest.Session) -> None:
+        """Write the reports and end the nodes; a report that cannot be written fails the session."""
+        try:
+            self.session.finish()
+        except MeterSphereError as error:
+            self._problem = str(error)
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def summary_lines(self) -> Iterator[str]:
         """Yield the lines of the summary section."""
         for result in self.session.results:
@@ -154,6 +167,8 @@ class Controller:
         if self.session.report_paths is not None:
             yield "reports:"
             yield from terminal.path_lines(self.session.report_paths)
+        if self._problem:
+            yield f"ERROR: {self._problem}"
 
 
 def switch_xdist_off(config: pytest.Config) -> None:

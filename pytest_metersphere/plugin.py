@@ -145,8 +145,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the reports, partial ones too, and end the nodes."""
     controller = _controller(session.config)
     if controller is not None:
-        with _as_usage_errors():
-            controller.session.finish()
+        controller.finish(session)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+# pytester forgets what an inner session has imported; what is here already stays one and the same
+import pytest_metersphere.controller  # noqa: F401
 from tests.plugin.projects import OURS, Project
 
 

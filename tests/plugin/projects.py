@@ -97,7 +97,7 @@ class Project:
         """Write a file, its text dedented."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text).lstrip("\n"))
+        path.write_text(textwrap.dedent(text).lstrip("\n").rstrip() + "\n")
         return path
 
     def command(self, *args: str, plugins: Iterable[str] = ()) -> list[str]:
