@@ -2,9 +2,9 @@
 
     python benchmarks/local_session.py [--repetitions 5] [--users 10 1000]
 
-No other pytest plugin is loaded: some of them add a second of their own at the end. Each repetition starts `pytest --ms-pool=local` on a scenario of a few seconds against a server in this
-process. Printed are medians (and ranges) of: seconds from the start of pytest to the first request,
-seconds from the last request to the end of pytest, and the peak resident memory of controller,
+No other pytest plugin is loaded: some of them add a second of their own at the end. Each repetition
+starts `pytest --ms-pool=local` on a scenario of a few seconds against a server in this process. Printed are
+medians (and ranges) of: seconds from the start of pytest to the first request, seconds from the last request to the end of pytest, and the peak resident memory of controller,
 node-controller and one worker. Linux only: memory comes from /proc.
 """
 
@@ -47,7 +47,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_GET(self) -> None:
         """Answer."""
         assert isinstance(self.server, _Server)
         self.server.last = time.monotonic()
@@ -80,7 +80,9 @@ def observe(users: int) -> Observation:
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        Path(folder, "test_ping.py").write_text(_SCENARIO.format(users=users, url=url, think="50ms" if users <= 100 else "1s"))
+        Path(folder, "test_ping.py").write_text(
+            _SCENARIO.format(users=users, url=url, think="50ms" if users <= 100 else "1s")
+        )
         Path(folder, "pytest.ini").write_text("[pytest]\n")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         begin = time.monotonic()
@@ -126,7 +128,9 @@ def _kind(command: bytes) -> str:
 
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--users", type=int, nargs="+", default=[10, 1000])
     arguments = parser.parse_args()
@@ -138,7 +142,10 @@ def main() -> None:
     print("| users | s to first request | s from last request | controller MiB | node MiB | worker MiB |")
     print("| --- | --- | --- | --- | --- | --- |")
     for users, observations in seen.items():
-        cells = [_cell(getattr(one, field.name) for one in observations) for field in dataclasses.fields(Observation)]
+        cells = [
+            _cell(getattr(one, field.name) for one in observations)
+            for field in dataclasses.fields(Observation)
+        ]
         print(f"| {users} | {' | '.join(cells)} |")
 
 

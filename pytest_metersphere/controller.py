@@ -38,7 +38,9 @@ class Controller:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         """Read pool and thresholds (ConfigError when they are not understood); contacts no node."""
         if sys.platform == "win32":
-            raise ConfigError("--ms-pool: load runs on Linux and macOS; on Windows scenarios run as functional tests only")
+            raise ConfigError(
+                "--ms-pool: load runs on Linux and macOS; on Windows scenarios run as functional tests only"
+            )
         self.session = LoadSession(settings, _how_to_collect(config))
         self._config = config
         self._prepared = False
@@ -48,7 +50,11 @@ class Controller:
         """Return the line of pytest's header."""
         names = [node.name for node in self.session.pool.nodes]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        off = "; xdist is off, the pool is the distribution" if self._config.pluginmanager.hasplugin("xdist") else ""
+        off = (
+            "; xdist is off, the pool is the distribution"
+            if self._config.pluginmanager.hasplugin("xdist")
+            else ""
+        )
         return (
             f"metersphere: pool {self.session.settings.pool_text} ({shown}); results are pulled from the "
             f"node-controllers over HTTP{off}"

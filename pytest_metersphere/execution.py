@@ -20,7 +20,14 @@ from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.errors import NodeError, PreflightError
 from pytest_metersphere.reports import compose
-from pytest_metersphere.reports.document import ErrorInfo, Ledger, NodeResult, PlanEntry, ScenarioResult, Validity
+from pytest_metersphere.reports.document import (
+    ErrorInfo,
+    Ledger,
+    NodeResult,
+    PlanEntry,
+    ScenarioResult,
+    Validity,
+)
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.terminal import Progress
 from pytest_metersphere.thresholds.grammar import parse
@@ -190,7 +197,9 @@ class Execution:
             findings=judgement.findings,
             profile=compose.profile_info(scenario),
             plan=self._plan_entries(),
-            totals=compose.totals_info(data.measured, duration, max((point.users for point in series), default=0)),
+            totals=compose.totals_info(
+                data.measured, duration, max((point.users for point in series), default=0)
+            ),
             response=response,
             service=service,
             labels=compose.label_infos(data.measured, duration, data.series),
@@ -233,16 +242,21 @@ class Execution:
 
     def _invalid_reasons(self) -> list[str]:
         reasons = [self._loss_reason(key, loss) for (key, _), loss in self._losses.items()]
-        reasons += [f"{why} (lost after second {self._last_second(key)})" for key, why in self._silent.items()]
         reasons += [
-            f"node {self._slices[key].node.name} did not end in time (last heard of in second {self._last_second(key)})"
+            f"{why} (lost after second {self._last_second(key)})" for key, why in self._silent.items()
+        ]
+        reasons += [
+            f"node {self._slices[key].node.name} did not end in time "
+            f"(last heard of in second {self._last_second(key)})"
             for key in sorted(self._overdue)
         ]
         reasons += self._collector.lost_reasons()
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._stopping or self._aborted):
-                reasons.append(f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}")
+                reasons.append(
+                    f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
+                )
         return reasons
 
     def _last_second(self, key: str) -> int:

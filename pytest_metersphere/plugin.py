@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks and resolve the settings; under a pool, before xdist looks at its options."""
     config.addinivalue_line(
         "markers",
-        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, think='1s-3s', "
-        "graceful_stop='30s'): run the test as load under --ms-pool, and once without",
+        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, "
+        "think='1s-3s', graceful_stop='30s'): run the test as load under --ms-pool, and once without",
     )
     config.addinivalue_line(
-        "markers", "threshold('[label:] metric op value'): a condition that the load must keep, such as 'p95 < 300ms'"
+        "markers",
+        "threshold('[label:] metric op value'): a condition that the load must keep, such as 'p95 < 300ms'",
     )
     if any(config.getoption(name, False) for name in _INFORMING):
         return
     with _as_usage_errors():
         config.stash[SETTINGS] = settings = resolve(config, os.environ)
+        _check_thresholds(settings)
         if settings.pool_text is not None and not hasattr(config, "workerinput"):
             from pytest_metersphere.controller import Controller, switch_xdist_off
 
@@ -55,13 +59,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class) -> Generator[None, Any, Any]:
-    """Read the marks of new items; a mistake in them is a collection error."""
-    made = yield
-    for item in made if isinstance(made, list) else [made]:
-        if isinstance(item, pytest.Item):
-            _declare(item, collector.CollectError)
-    return made
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Read the marks of new items; mistakes in them are a collection error."""
+    report = yield
+    mistakes = dict.fromkeys(filter(None, map(_mistake, report.result or ())))
+    if mistakes:
+        report.outcome, report.longrepr, report.result = "failed", "\n".join(mistakes), []
+    return report
 
 
 @pytest.hookimpl(trylast=True)
@@ -70,8 +74,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from pytest_metersphere.selection import run_functionally, scenario_of
 
     for item in items:
-        if scenario_of(item) is None:
-            _declare(item, pytest.UsageError)
+        if scenario_of(item) is None and (mistake := _mistake(item)):
+            if not hasattr(config, "workerinput"):
+                raise pytest.UsageError(mistake)
+            # xdist has no way to tell a worker's usage error
+            item.runtest = functools.partial(pytest.fail, mistake, pytrace=False)  # type: ignore[method-assign]
     controller = _controller(config)
     if controller is not None:
         controller.take_over(items)
@@ -121,7 +128,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Call a scenario whose numbers cannot be believed an error, not a failure."""
     verdict = getattr(report, "ms_verdict", None)
     if report.when == "call" and verdict in ("invalid", "error", "aborted"):
@@ -182,15 +191,26 @@ def _as_usage_errors() -> Iterator[None]:
         raise pytest.UsageError(str(error)) from None
 
 
-def _declare(item: pytest.Item, error: type[Exception]) -> None:
-    if item.get_closest_marker("load_scenario") is None and item.get_closest_marker("threshold") is None:
-        return
+def _check_thresholds(settings: Settings) -> None:
+    if settings.thresholds:
+        from pytest_metersphere.thresholds.grammar import check
+
+        check(settings.thresholds, settings.threshold_sources)
+
+
+def _mistake(node: pytest.Item | pytest.Collector) -> str | None:
+    """Read an item's marks; return what is wrong with them, None when all is well."""
+    if not isinstance(node, pytest.Item):
+        return None
+    if node.get_closest_marker("load_scenario") is None and node.get_closest_marker("threshold") is None:
+        return None
     from pytest_metersphere.selection import declare
 
     try:
-        declare(item, under_load=_controller(item.config) is not None)
+        declare(node, under_load=_controller(node.config) is not None)
     except ConfigError as mistake:
-        raise error(str(mistake)) from None
+        return str(mistake)
+    return None
 
 
 def _runs_nothing(session: pytest.Session) -> bool:
@@ -203,6 +223,6 @@ def _write(config: pytest.Config, lines: Iterator[str]) -> None:
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     for line in lines:
         if reporter is None:
-            print(line)
+            sys.stdout.write(f"{line}\n")
         else:
             reporter.write_line(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import unittest
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from pytest_metersphere.engine.functional import functional, run_coroutine_funct
 from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.errors import ConfigError, TravelError
 from pytest_metersphere.scenario import travel
-from pytest_metersphere.scenario.fixtures import Pending, TheUser, declaration_of
+from pytest_metersphere.scenario.fixtures import Pending, Scope, TheUser, declaration_of
 from pytest_metersphere.scenario.marker import merge_marks, threshold_texts
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
@@ -23,8 +23,8 @@ from pytest_metersphere.thresholds.grammar import parse
 SCENARIO = pytest.StashKey[Scenario]()
 _XUNIT = ("setup_method", "teardown_method", "setup_class", "teardown_class")
 _INSTEAD = (
-    'use a fixture declared with @pytest_metersphere.fixture(scope="user") for what every virtual user needs, '
-    "or an ordinary fixture for what is needed once"
+    'use a fixture declared with @pytest_metersphere.fixture(scope="user") for what every virtual user '
+    "needs, or an ordinary fixture for what is needed once"
 )
 
 
@@ -53,7 +53,12 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
     _check_kind(item, where, under_load=under_load)
     _check_fixtures(item, where)
     scenario = merge_marks(
-        marks, nodeid=item.nodeid, name=item.name, path=path, line=line, is_async=inspect.iscoroutinefunction(item.obj)
+        marks,
+        nodeid=item.nodeid,
+        name=item.name,
+        path=path,
+        line=line,
+        is_async=inspect.iscoroutinefunction(item.obj),
     )
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
@@ -64,7 +69,7 @@ def _outermost_first(item: pytest.Item, name: str) -> list[pytest.Mark]:
 
 
 def _in_source_order(item: pytest.Item, name: str) -> list[pytest.Mark]:
-    """Return the marks of the function, then of its class, then of its module, each as the source lists them."""
+    """Return the marks of the function, then of class and module, each as the source lists them."""
     groups = itertools.groupby(item.iter_markers_with_node(name), key=lambda pair: pair[0])
     return [mark for _, pairs in groups for _, mark in reversed(list(pairs))]
 
@@ -86,30 +91,40 @@ def _check_kind(item: pytest.Function, where: str, *, under_load: bool) -> None:
     if not under_load or item.cls is None:
         return
     if _is_unittest(item):
-        raise ConfigError(f"{where}a unittest.TestCase cannot run under a pool; write a plain class or function")
+        raise ConfigError(
+            f"{where}a unittest.TestCase cannot run under a pool; write a plain class or function"
+        )
     for name in _XUNIT:
         if getattr(item.cls, name, None) is not None:
-            raise ConfigError(f"{where}{item.cls.__name__}.{name} would not run where the load runs; {_INSTEAD}")
+            raise ConfigError(
+                f"{where}{item.cls.__name__}.{name} would not run where the load runs; {_INSTEAD}"
+            )
 
 
 def _check_fixtures(item: pytest.Function, where: str) -> None:
-    """Refuse an ordinary fixture that wants what only exists where the load runs."""
+    """Refuse a fixture that wants what does not exist yet where it runs."""
     definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
     for name, known in definitions.items():
         declaration = declaration_of(known[-1].func)
         for asked in known[-1].argnames:
-            below = declaration_of(definitions[asked][-1].func) if definitions.get(asked) else None
-            if declaration is None and (asked == "vu" or below is not None):
+            below = definitions.get(asked, ())[: -1 if asked == name else None]
+            scope = "user" if asked == "vu" else _scope_of(below)
+            if declaration is None and scope is not None:
                 raise ConfigError(
-                    f"{where}fixture {name!r} asks for {asked!r}, which exists only where the load runs; declare it "
-                    'with @pytest_metersphere.fixture(scope="user")'
+                    f"{where}fixture {name!r} asks for {asked!r}, which exists only where the load runs; "
+                    'declare it with @pytest_metersphere.fixture(scope="user")'
                 )
-            if declaration is not None and declaration.scope == "worker":
-                if asked == "vu" or (below is not None and below.scope == "user"):
-                    raise ConfigError(
-                        f"{where}fixture {name!r} has scope \"worker\" and asks for {asked!r}, which each virtual "
-                        'user has of its own; declare it with scope="user"'
-                    )
+            if declaration is not None and declaration.scope == "worker" and scope == "user":
+                raise ConfigError(
+                    f'{where}fixture {name!r} has scope "worker" and asks for {asked!r}, which each virtual '
+                    'user has of its own; declare it with scope="user"'
+                )
+
+
+def _scope_of(definitions: Sequence[Any]) -> Scope | None:
+    """Return the scope of a load-scoped fixture, None for an ordinary one or none at all."""
+    declaration = declaration_of(definitions[-1].func) if definitions else None
+    return None if declaration is None else declaration.scope
 
 
 def part_of(item: pytest.Function, scenario: Scenario) -> Part:
@@ -144,8 +159,8 @@ def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
         url = travel.loopback_url(value)
         if url is not None:
             raise TravelError(
-                f"fixture {name!r} has the value {url!r}, which on node {node} means that node itself; let the "
-                "server under test listen on an address that the nodes can reach, and let the fixture return it"
+                f"fixture {name!r} has the value {url!r}, which on node {node} means that node itself; let "
+                "the server under test listen on an address that nodes reach, and let the fixture return it"
             )
 
 
@@ -175,7 +190,7 @@ def _is_parameter(item: pytest.Function, name: str, value: object) -> bool:
 
 
 def run_functionally(items: Iterable[pytest.Item]) -> None:
-    """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration in process."""
+    """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
         if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
             item.obj = functional(item.obj)

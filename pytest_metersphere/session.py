@@ -26,7 +26,6 @@ from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.terminal import Progress
-from pytest_metersphere.thresholds.grammar import parse
 
 
 class LoadSession:
@@ -40,7 +39,7 @@ class LoadSession:
     """
 
     def __init__(self, settings: Settings, how_to_collect: Collection) -> None:
-        """Read the pool and the thresholds (ConfigError when they are not understood).
+        """Read the pool (ConfigError when it is not understood).
 
         `how_to_collect` holds the ini values and the import mode of the controller's pytest.
         """
@@ -55,7 +54,6 @@ class LoadSession:
         self._directory: ReportDirectory | None = None
         self._bundle: bytes | None = None
         self._sys_path: tuple[str, ...] = ()
-        _check_thresholds(settings)
 
     def effective(self, scenario: Scenario) -> Scenario:
         """Return the scenario with the options of this session applied.
@@ -149,7 +147,9 @@ class LoadSession:
         for index, node in enumerate(self._the_fleet().nodes):
             users = planned.plan.users_of(index)
             if users:
-                run.add(node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)])
+                run.add(
+                    node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
+                )
         execution = Execution(run, planned, watch)
         try:
             execution.execute()
@@ -210,27 +210,26 @@ def _pool(settings: Settings) -> Pool:
     return parse_pool(settings.pool_text, parse_pools(settings.pools), source=settings.pool_source)
 
 
-def _check_thresholds(settings: Settings) -> None:
-    for text, source in zip(settings.thresholds, settings.threshold_sources, strict=True):
-        try:
-            parse(text)
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from None
-
-
 def _declared(spec: NodeSpec, index: int, nodes: int) -> int:
     if spec.capacity is not None:
         return spec.capacity
     if spec.local:
         return default_capacity(index, nodes)
-    raise ConfigError(f"--ms-plan contacts no node, so the capacity of {spec.name} must be given: {spec.name}=1000")
+    raise ConfigError(
+        f"--ms-plan contacts no node, so the capacity of {spec.name} must be given: {spec.name}=1000"
+    )
 
 
 def _git_sha(folder: str) -> str | None:
     """Return the commit of the folder's repository, None without one."""
     try:
         answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - the user's own git
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

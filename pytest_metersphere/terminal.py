@@ -60,7 +60,9 @@ def progress_line(moment: Progress) -> str:
 class LiveLine:
     """Shows progress: one rewriting line on a terminal, otherwise a plain line every ten seconds."""
 
-    def __init__(self, stream: TextIO, *, rewrite: bool, width: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, rewrite: bool, width: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Write to `stream`; `rewrite` says whether it is a terminal that understands a carriage return."""
         self._stream = stream
         self._rewrite = rewrite
@@ -89,7 +91,10 @@ class LiveLine:
 
 
 def plan_lines(
-    name: str, nodes: Sequence[str], capacities: Sequence[int], rows: Sequence[tuple[float, int, Sequence[int]]]
+    name: str,
+    nodes: Sequence[str],
+    capacities: Sequence[int],
+    rows: Sequence[tuple[float, int, Sequence[int]]],
 ) -> Iterator[str]:
     """Yield a table of who gets how many users, over time; rows are (second, total, shares)."""
     yield name
@@ -123,12 +128,15 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
         cells = " ".join(f"{duration(value):>9}" for value in (times.p50, times.p95, times.p99, times.max))
         yield f"{clipped(label.name, 40):<40} {count(label.requests):>9} {count(label.failures):>9} {cells}"
     for node in result.nodes:
-        failed = f"{count(node.failures)} failed"
-        yield f"node {node.name}: {plural(node.users, 'user')}, {plural(node.requests, 'request')}, {failed}, {node.status}"
+        did = (
+            f"{plural(node.users, 'user')}, {plural(node.requests, 'request')}, {count(node.failures)} failed"
+        )
+        yield f"node {node.name}: {did}, {node.status}"
     ledger = result.ledger
     yield (
-        f"ledger: sent {ledger.sent}, received {ledger.received}, duplicates {ledger.duplicates}, lost {ledger.lost}, "
-        f"repaired {ledger.repaired}, rejected {ledger.rejected}; {ledger_equation(ledger)}"
+        f"ledger: sent {ledger.sent}, received {ledger.received}, duplicates {ledger.duplicates}, "
+        f"lost {ledger.lost}, repaired {ledger.repaired}, rejected {ledger.rejected}; "
+        f"{ledger_equation(ledger)}"
     )
     for error in result.errors[:_MOST_ERRORS]:
         where = f" [{error.label}]" if error.label else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 import msgspec
 
 from pytest_metersphere.dist.wire import Manifest, Totals
@@ -171,7 +172,8 @@ class Collector:
                 reasons.append(f"node {data.node}: {data.lost} of {data.sent} frames are missing")
             elif data.manifest is not None and data.manifest.totals != data.totals:
                 reasons.append(
-                    f"node {data.node}: its frames add up to {data.totals}, but it counted {data.manifest.totals}"
+                    f"node {data.node}: its frames add up to {data.totals}, "
+                    f"but it counted {data.manifest.totals}"
                 )
         return reasons
 
@@ -190,4 +192,3 @@ def _account(data: SliceData, frame: Frame) -> None:
             data.requests += requests
             data.failures += failures
     data.users = max(data.users, sum(tally.users for tally in frame.tallies))
-

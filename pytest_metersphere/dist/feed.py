@@ -55,7 +55,9 @@ class SpoolFeed:
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._threads = [
-            threading.Thread(target=self._pull, args=(slice_id, connect), name=f"feed-{slice_id}", daemon=True)
+            threading.Thread(
+                target=self._pull, args=(slice_id, connect), name=f"feed-{slice_id}", daemon=True
+            )
             for slice_id, connect in slices.items()
         ]
         for thread in self._threads:

@@ -56,13 +56,19 @@ class Fleet:
             self.close()
             raise PreflightError(str(error)) from None
         self.nodes = [
-            _node(spec, next(ports), self._local.token) if spec.local and self._local else _node(spec, spec.port, token)
+            _node(spec, next(ports), self._local.token)
+            if spec.local and self._local
+            else _node(spec, spec.port, token)
             for spec in pool.nodes
         ]
 
     def check(self, version: str) -> list[Check]:
         """Check every node at once: reachable, ours, token, version."""
-        return [check for checks in in_parallel(lambda node: _checks(node, version), self.nodes) for check in checks]
+        return [
+            check
+            for checks in in_parallel(lambda node: _checks(node, version), self.nodes)
+            for check in checks
+        ]
 
     def free_capacities(self) -> list[int]:
         """Return the users that each node could take now: what it reports, at most what the pool says.

@@ -39,8 +39,26 @@ class LocalNode:
         """Start it; `workers` is the number of worker processes that its slices may have."""
         self.spec = spec
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        command = [sys.executable, "-P", "-m", "pytest_metersphere", "node", "--host", spec.host, "--port", "0"]
-        command += ["--name", spec.name, "--workers", str(workers), "--announce", "json", "--until-stdin-closes"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest_metersphere",
+            "node",
+            "--host",
+            spec.host,
+            "--port",
+            "0",
+        ]
+        command += [
+            "--name",
+            spec.name,
+            "--workers",
+            str(workers),
+            "--announce",
+            "json",
+            "--until-stdin-closes",
+        ]
         if spec.capacity is not None:
             command += ["--capacity", str(spec.capacity)]
         self._process = subprocess.Popen(
@@ -62,13 +80,21 @@ class LocalNode:
         try:
             return msgspec.json.decode(line, type=Announcement).port
         except msgspec.DecodeError:
-            raise NodeError(self.spec.name, f"the local node-controller did not start: {self._last_words()}") from None
+            raise NodeError(
+                self.spec.name, f"the local node-controller did not start: {self._last_words()}"
+            ) from None
 
     def _last_words(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         code = self._process.poll()
-        return lines[-1] if lines else f"no answer within {START_LIMIT:g} s" if code is None else f"exit code {code}"
+        return (
+            lines[-1]
+            if lines
+            else f"no answer within {START_LIMIT:g} s"
+            if code is None
+            else f"exit code {code}"
+        )
 
     def ask_to_end(self) -> None:
         """Tell it to end: its standard input closes."""

@@ -91,7 +91,9 @@ class Run:
             PreflightError: a slice failed, or is not ready in time; says which and why.
         """
         deadline = time.monotonic() + READY_DEADLINE
-        for item, info in zip(self.slices, in_parallel(lambda item: _ready(item, deadline), self.slices), strict=True):
+        for item, info in zip(
+            self.slices, in_parallel(lambda item: _ready(item, deadline), self.slices), strict=True
+        ):
             if info.state != "ready":
                 why = info.reason or f"not ready after {READY_DEADLINE:g} s (it is {info.state})"
                 detail = f"\n{info.detail}" if info.detail else ""

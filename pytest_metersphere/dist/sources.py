@@ -72,13 +72,16 @@ def pack(sources: Sources) -> bytes:
         BundleError: they are too many or too large; names the largest.
     """
     if len(sources.files) > MAX_FILES:
-        raise BundleError(f"the bundle would hold {len(sources.files)} files, at most {MAX_FILES} are allowed")
+        raise BundleError(
+            f"the bundle would hold {len(sources.files)} files, at most {MAX_FILES} are allowed"
+        )
     sizes = {file: file.stat().st_size for file in sources.files}
     if sum(sizes.values()) > MAX_BUNDLE:
         largest = max(sizes, key=lambda file: sizes[file])
+        name = largest.relative_to(sources.root).as_posix()
         raise BundleError(
-            f"the bundle would hold {format_size(sum(sizes.values()))}, at most {format_size(MAX_BUNDLE)} are "
-            f"allowed; its largest file is {os.path.relpath(largest, sources.root)} ({format_size(sizes[largest])}). "
+            f"the bundle would hold {format_size(sum(sizes.values()))}, at most {format_size(MAX_BUNDLE)} "
+            f"are allowed; its largest file is {name} ({format_size(sizes[largest])}). "
             "Move data that the scenarios do not need out of the imported packages"
         )
     buffer = io.BytesIO()
@@ -127,7 +130,7 @@ def _installed_folders() -> tuple[Path, ...]:
     """Return the folders of the interpreter and of installed packages."""
     folders = {sys.prefix, sys.exec_prefix, sysconfig.get_path("stdlib"), site.getusersitepackages()}
     folders.update(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-    folders.update(path for path in sys.path if os.path.basename(path) in {"site-packages", "dist-packages"})
+    folders.update(path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"})
     return tuple(Path(os.path.realpath(folder)) for folder in folders)
 
 

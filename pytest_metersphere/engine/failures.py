@@ -97,7 +97,7 @@ def group_of(error: BaseException) -> str:
 
 
 def exemplar(error: BaseException, *, user: int, iteration: int, node: str) -> str:
-    """Return a failure in full: who, when, and the traceback from the scenario on, with paths below the rootdir."""
+    """Return a failure in full: who, when, and the traceback from the scenario on, with relative paths."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [_below_here(frame) for frame in frames if _PACKAGE not in Path(frame.filename).parts]
     where = "".join(traceback.format_list(own))

@@ -23,7 +23,9 @@ def functional(function: Callable[..., Any]) -> Callable[..., Any]:
     return _asynchronous(function) if inspect.iscoroutinefunction(function) else _blocking(function)
 
 
-def run_coroutine_function(function: Callable[..., Coroutine[Any, Any, Any]], arguments: dict[str, Any]) -> None:
+def run_coroutine_function(
+    function: Callable[..., Coroutine[Any, Any, Any]], arguments: dict[str, Any]
+) -> None:
     """Run a scenario that no async plugin has claimed."""
     __tracebackhide__ = True
     asyncio.run(function(**arguments))
@@ -105,7 +107,8 @@ class LoopThread:
             self._end()
 
     def _end(self) -> None:
-        assert self._loop is not None and self._thread is not None
+        assert self._loop is not None
+        assert self._thread is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -286,7 +286,9 @@ async def _redirected(_session: Any, context: Any, event: aiohttp.TraceRequestRe
     context.trace_request_ctx.received += _head_size(event.response)
 
 
-async def _body_received(_session: Any, context: Any, event: aiohttp.TraceResponseChunkReceivedParams) -> None:
+async def _body_received(
+    _session: Any, context: Any, event: aiohttp.TraceResponseChunkReceivedParams
+) -> None:
     context.trace_request_ctx.received += len(event.chunk)
 
 
@@ -336,7 +338,9 @@ def _translated(cause: Exception, method: str, url: str, timeout: float) -> Requ
     """Return our exception for one of aiohttp's."""
     what = f"{method} {url}"
     if isinstance(cause, TimeoutError):
-        return RequestTimeout(f"{what}: no complete answer within {timeout:g} s", kind="timeout", group="timeout")
+        return RequestTimeout(
+            f"{what}: no complete answer within {timeout:g} s", kind="timeout", group="timeout"
+        )
     kind, reason = _connection_fault(cause)
     return ConnectionFailure(f"{what}: {reason}", kind=kind, group=reason)
 
@@ -348,9 +352,9 @@ def _connection_fault(cause: Exception) -> tuple[str, str]:
         inner = getattr(cause, "certificate_error", None) or getattr(cause, "os_error", None) or cause
         return "tls", f"TLS: {inner}"
     if isinstance(cause, aiohttp.ClientConnectorError):
-        inner_os = cause.os_error
-        kind = "refused" if isinstance(inner_os, ConnectionRefusedError) else "connect"
-        return kind, f"{'connection refused' if kind == 'refused' else inner_os.strerror or inner_os} by {cause.host}:{cause.port}"
+        refused = isinstance(cause.os_error, ConnectionRefusedError)
+        why = "connection refused" if refused else cause.os_error.strerror or str(cause.os_error)
+        return "refused" if refused else "connect", f"{why} by {cause.host}:{cause.port}"
     if isinstance(cause, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
         return "protocol", f"not an http:// or https:// URL: {cause}"
     if isinstance(cause, (aiohttp.ServerDisconnectedError, ConnectionError, aiohttp.ClientOSError)):

@@ -112,11 +112,13 @@ class AsyncLife(Life):
         self.leave(self.ends)
 
     def leave(self, ends: float, grace: float | None = None) -> None:
+        """Begin no iteration after `ends`, and end a pause that would last longer."""
         super().leave(ends, grace)
         if self._waker is not None and ends <= time.monotonic():
             _wake(self._waker)
 
     def interrupt(self) -> None:
+        """Make the user go now, whatever it waits for."""
         super().interrupt()
         if self._task is not None:
             self._task.cancel()
@@ -155,7 +157,8 @@ class AsyncLife(Life):
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
         values = {
-            name: await self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
+            name: await self._values.value_of(asked, instance)
+            for name, asked in self._callee.arguments.items()
         }
         return lambda: function(**values)
 
@@ -203,11 +206,13 @@ class ThreadLife(Life):
         self._thread.start()
 
     def leave(self, ends: float, grace: float | None = None) -> None:
+        """Begin no iteration after `ends`, and end a pause that would last longer."""
         super().leave(ends, grace)
         if ends <= time.monotonic():
             self._wake.set()
 
     def interrupt(self) -> None:
+        """Make the user go now, whatever it waits for."""
         super().interrupt()
         self._wake.set()
         self._loop.close()
@@ -240,7 +245,9 @@ class ThreadLife(Life):
     def _set_up(self) -> Callable[[], Any]:
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
-        values = {name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()}
+        values = {
+            name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
+        }
         return lambda: function(**values)
 
     def _tear_down(self) -> None:

@@ -35,19 +35,24 @@ class FixtureValues:
         if not isinstance(asked, Pending):
             return asked
         home = self._shared if asked.declaration.scope == "worker" else self
-        return await home._set_up(asked, instance)
+        return await home.set_up(asked, instance)
 
-    async def _set_up(self, pending: Pending, instance: object) -> Any:
+    async def set_up(self, pending: Pending, instance: object) -> Any:
+        """Return the value of a fixture that belongs here, set up when it is met for the first time."""
         key = (pending.declaration.name, pending.declaration.function)
         if key in self._values:
             return self._values[key]
         arguments = {name: await self.value_of(asked, instance) for name, asked in pending.arguments.items()}
         async with self._lock:
             if key not in self._values:
-                self._values[key] = await self._run(pending.declaration, _before(pending, instance), arguments)
+                self._values[key] = await self._run(
+                    pending.declaration, _before(pending, instance), arguments
+                )
         return self._values[key]
 
-    async def _run(self, declaration: Declaration, before: tuple[object, ...], arguments: dict[str, Any]) -> Any:
+    async def _run(
+        self, declaration: Declaration, before: tuple[object, ...], arguments: dict[str, Any]
+    ) -> Any:
         function = declaration.function
         made = function(*before, **arguments)
         if inspect.isasyncgen(made):
@@ -67,7 +72,10 @@ class FixtureValues:
 
 
 class ThreadFixtureValues:
-    """The same for a plain `def` scenario: `def` fixtures run in the user's thread, `async def` ones on the loop."""
+    """The same for a plain `def` scenario.
+
+    `def` fixtures run in the user's thread, `async def` ones on the event loop.
+    """
 
     def __init__(self, user: ThreadUser, loop: Loop, shared: FixtureValues) -> None:
         """Start empty; worker-scoped fixtures are set up once, in `shared`, on the event loop."""

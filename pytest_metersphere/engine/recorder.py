@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pytest_metersphere.metrics.frame import MAX_ERROR_GROUPS, MAX_EXEMPLARS, MAX_LABELS, OTHER, Kind, Phase, Tally
+from pytest_metersphere.metrics.frame import (
+    MAX_ERROR_GROUPS,
+    MAX_EXEMPLARS,
+    MAX_LABELS,
+    OTHER,
+    Kind,
+    Phase,
+    Tally,
+)
 
 _MAX_LABEL = 200
 
@@ -80,7 +88,9 @@ class Recorder:
                 entry.service.record(service)
             tally.exchanges += exchanges
 
-    def iteration(self, part: int, start: float, end: float, *, failed: bool, by_sample: bool, skipped: bool) -> None:
+    def iteration(
+        self, part: int, start: float, end: float, *, failed: bool, by_sample: bool, skipped: bool
+    ) -> None:
         """Count one iteration that ended by itself."""
         with self._lock:
             tally = self._tally(part, start, end)
@@ -95,7 +105,14 @@ class Recorder:
             self._tally(part, start, end).interrupted += exchanges
 
     def error(
-        self, part: int, start: float, end: float, label: str, kind: str, message: str, detail: Callable[[], str]
+        self,
+        part: int,
+        start: float,
+        end: float,
+        label: str,
+        kind: str,
+        message: str,
+        detail: Callable[[], str],
     ) -> None:
         """Count one failure; `detail` is asked for its full text while its group wants exemplars."""
         with self._lock:
@@ -114,7 +131,9 @@ class Recorder:
         """
         with self._lock:
             self._note_users(before - 1)
-            keys = sorted((key for key in self._cuts if key[0] < before), key=lambda key: (key[0], key[1] == "measured"))
+            keys = sorted(
+                (key for key in self._cuts if key[0] < before), key=lambda key: (key[0], key[1] == "measured")
+            )
             return [Cut(second, phase, self._cuts.pop((second, phase))) for second, phase in keys]
 
     def _note_users(self, second: int) -> None:

@@ -32,7 +32,9 @@ class LoadRunner:
 
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, callees: Sequence[Callee], node: str, worker: int, send: Callable[[FromWorker], None]) -> None:
+    def __init__(
+        self, callees: Sequence[Callee], node: str, worker: int, send: Callable[[FromWorker], None]
+    ) -> None:
         """Prepare the load; `send` takes the messages for the supervisor and must not block."""
         self.recorder = Recorder([callee.part.scenario.profile.warmup for callee in callees])
         self.node = node
@@ -137,7 +139,7 @@ class LoadRunner:
             try:
                 async with asyncio.timeout(TEARDOWN_LIMIT):
                     await values.close()
-            except (Exception, pytest.fail.Exception) as error:
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - reported, not lost
                 Meter(0, self.node, part, self.recorder).iteration_ended(start, time.monotonic(), error)
 
     async def _tick(self) -> None:

@@ -89,7 +89,7 @@ class Meter:
         self.failed_sample = None
 
     def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
-        """Count an iteration that ended by itself, with the exception that ended it, and start the next number."""
+        """Count an iteration that ended by itself, or with `error`, and start the next number."""
         skipped = isinstance(error, pytest.skip.Exception)
         failed = error is not None and not skipped
         if error is not None and self._recorder is not None:

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,7 @@ def main() -> None:
     code = 0
     try:
         _run(job, session, outbox.put)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         code = 1
         sys.excepthook(type(error), error, error.__traceback__)
     outbox.flush()
@@ -57,8 +58,7 @@ def die_with_parent() -> None:
 
 def _run(job: Job, session: WorkerSession, send: Callable[[FromWorker], None]) -> None:
     os.chdir(job.root)
-    folders = [os.path.normpath(os.path.join(job.root, folder)) for folder in job.collection.sys_path]
-    sys.path[:0] = folders
+    sys.path[:0] = [os.path.normpath(Path(job.root, folder)) for folder in job.collection.sys_path]
     code = pytest.main(pytest_arguments(job), plugins=[session])
     if not session.finished:
         reason, detail = session.collection_error or (f"pytest ended with exit code {code}", "")

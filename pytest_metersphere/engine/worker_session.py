@@ -100,10 +100,14 @@ def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
         MeterSphereError: no item belongs to the scenario, or an argument has no value here.
     """
     scenario = part.scenario
-    mine = [item for item in items if isinstance(item, pytest.Function) and _belongs(item, scenario.base_nodeid)]
+    mine = [
+        item for item in items if isinstance(item, pytest.Function) and _belongs(item, scenario.base_nodeid)
+    ]
     item = next((item for item in mine if item.nodeid == scenario.nodeid), mine[0] if mine else None)
     if item is None:
-        raise MeterSphereError(f"{scenario.base_nodeid} was not found in the bundle; is its file collected there?")
+        raise MeterSphereError(
+            f"{scenario.base_nodeid} was not found in the bundle; is its file collected there?"
+        )
     exact = item.nodeid == scenario.nodeid
     values = {name: travel.decode(data) for name, data in part.values.items()}
     values |= {name: _local_parameter(item, name, exact=exact) for name in part.local_params}
@@ -126,8 +130,8 @@ def _plain(function: Any) -> Callable[..., Any]:
 def _local_parameter(item: pytest.Function, name: str, *, exact: bool) -> Any:
     if not exact or name not in item.callspec.params:
         raise MeterSphereError(
-            f"parameter {name!r} of {item.nodeid} cannot travel, and the node has no item of the same id to take it "
-            "from; give the parameter sets ids that are the same everywhere, or use values that travel"
+            f"parameter {name!r} of {item.nodeid} cannot travel, and the node has no item of the same id to "
+            "take it from; give the parameter sets ids that are the same everywhere, or values that travel"
         )
     return item.callspec.params[name]
 

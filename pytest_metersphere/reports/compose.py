@@ -70,7 +70,16 @@ def times_info(histogram: Histogram) -> TimesInfo:
     encoded = histogram.to_base64()
     if not histogram.count:
         return TimesInfo(
-            count=0, min=None, mean=None, p50=None, p90=None, p95=None, p99=None, p999=None, max=None, histogram=encoded
+            count=0,
+            min=None,
+            mean=None,
+            p50=None,
+            p90=None,
+            p95=None,
+            p99=None,
+            p999=None,
+            max=None,
+            histogram=encoded,
         )
     p50, p90, p95, p99, p999 = histogram.percentiles(_PERCENTS)
     return TimesInfo(

@@ -77,7 +77,7 @@ def totals_figures(totals: TotalsInfo) -> tuple[Figure, ...]:
 
 
 def threshold_observed(threshold: ThresholdInfo) -> str:
-    """Return what a threshold observed, in the unit of its metric, with digits enough to tell it from the limit."""
+    """Return what a threshold observed, in the unit of its metric, told apart from the limit."""
     parsed = _parsed(threshold)
     if parsed is None or threshold.observed is None:
         return _in_unit(parsed, threshold.observed)

@@ -62,7 +62,7 @@ def fixture(*, scope: Scope, name: str | None = None) -> Callable[[F], F]:
     """
     if scope not in _SCOPES:
         raise ConfigError(
-            f"pytest_metersphere.fixture(scope={scope!r}): the scope is \"user\" or \"worker\""
+            f'pytest_metersphere.fixture(scope={scope!r}): the scope is "user" or "worker"'
             f"{did_you_mean(str(scope), _SCOPES)}; for other scopes use pytest.fixture"
         )
 
@@ -73,7 +73,9 @@ def fixture(*, scope: Scope, name: str | None = None) -> Callable[[F], F]:
             return Pending(declaration, arguments, bool(instance))
 
         pending.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-        functools.update_wrapper(pending, function, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        functools.update_wrapper(
+            pending, function, assigned=("__module__", "__name__", "__qualname__", "__doc__")
+        )
         del pending.__wrapped__  # type: ignore[attr-defined]
         setattr(pending, _MARK, declaration)
         return cast(F, pytest.fixture(name=name)(pending))

@@ -29,7 +29,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
 }
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "int": int,
+    "int": lambda value: int(value, 16),
     "complex": lambda value: complex(*value),
     "bytearray": bytearray,
     "datetime": datetime.datetime.fromisoformat,
@@ -42,6 +42,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "frozenset": lambda value: frozenset(_unpacked(item) for item in value),
     "dict": lambda value: {_unpacked(key): _unpacked(item) for key, item in value},
 }
+_LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){1,3}|0\.0\.0\.0|::1|::")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
 
 
@@ -51,7 +52,12 @@ def encode(value: object) -> bytes:
     Raises:
         TravelError: it, or something inside it, is not of a type that travels; says which and where.
     """
-    return msgspec.msgpack.encode(_packed(value, "", 0))
+    try:
+        return msgspec.msgpack.encode(_packed(value, "", 0))
+    except UnicodeEncodeError as error:
+        raise TravelError(
+            f"the text {error.object!r:.60} cannot travel, it is no valid Unicode: {error.reason}"
+        ) from None
 
 
 def decode(data: bytes) -> Any:
@@ -73,7 +79,7 @@ def loopback_url(value: object) -> str | None:
 
 def is_loopback_host(host: str) -> bool:
     """Return whether a host name or address means the machine itself."""
-    return host in {"localhost", "::1", "0.0.0.0", "::"} or host.startswith("127.")
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def _is_loopback(url: str) -> bool:
@@ -89,7 +95,7 @@ def _packed(value: Any, where: str, depth: int) -> Any:
     if value is None or kind in _PLAIN:
         return value
     if kind is int:
-        return value if -(1 << 63) <= value < 1 << 63 else {_TAG: "int", "": str(value)}
+        return value if -(1 << 63) <= value < 1 << 63 else {_TAG: "int", "": hex(value)}
     if depth > _MAX_DEPTH:
         raise TravelError(f"it is nested more than {_MAX_DEPTH} levels deep, or contains itself")
     if kind in _WRITERS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -148,6 +149,19 @@ def parse(text: str) -> Threshold:
         limit=_limit(expr, value, metric),
         unit=metric.unit,
     )
+
+
+def check(texts: Iterable[str], sources: Iterable[str]) -> None:
+    """See that texts are thresholds; `sources` says where each was written.
+
+    Raises:
+        ConfigError: one is none; the message of `parse`, behind its source.
+    """
+    for text, source in zip(texts, sources, strict=True):
+        try:
+            parse(text)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
 
 
 def _check_printable(expr: str) -> None:

@@ -251,10 +251,8 @@ def _nothing_done(tally: Tally) -> list[str]:
         skips = [error for error in tally.errors if error.kind == "skipped"]
         return [f"{what} skipped by pytest.skip and no sample was taken{_most_frequent(skips)}"]
     if not tally.requests:
-        return [
-            f"no samples: {tally.iterations} iterations timed nothing; send requests with vu.http, or time what is "
-            'done with "with vu.sample(label):"'
-        ]
+        advice = 'send requests with vu.http, or time what is done with "with vu.sample(label):"'
+        return [f"no samples: {tally.iterations} iterations timed nothing; {advice}"]
     return []
 
 

@@ -75,7 +75,10 @@ def test_another_token_than_the_sessions_is_refused(fleet: Fleet) -> None:
     """The preflight says what to do about a wrong token."""
     node = fleet.nodes[0]
 
-    with NodeClient(node.name, node.url, "wrong") as client, pytest.raises(Exception, match="PYTEST_MS_TOKEN"):
+    with (
+        NodeClient(node.name, node.url, "wrong") as client,
+        pytest.raises(Exception, match="PYTEST_MS_TOKEN"),
+    ):
         client.info()
 
 

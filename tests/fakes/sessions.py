@@ -117,7 +117,7 @@ def _heed_ctrl_c() -> None:
 
 
 def _processes(mark: str) -> list[tuple[int, str]]:
-    """Return the processes (id, command line) that have `NAME=value` in their environment, zombies excepted."""
+    """Return the living processes (id, command line) that have `NAME=value` in their environment."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

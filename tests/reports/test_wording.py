@@ -102,7 +102,7 @@ def test_the_load_is_told_in_short_sentences(profile: ProfileInfo, sentences: li
         ("error_rate < 1%", 0.014, 0.01, ("1.4%", "< 1%")),
         ("rps >= 200/s", 187.44, 200.0, ("187/s", ">= 200/s")),
         ("requests == 1000", 999.0, 1000.0, ("999", "== 1000")),
-            ("p95 < 300ms", 0.3004, 0.3, ("300.4 ms", "< 300 ms")),
+        ("p95 < 300ms", 0.3004, 0.3, ("300.4 ms", "< 300 ms")),
         ("max < 1s", None, 1.0, ("\N{EN DASH}", "< 1 s")),
         ("p95 < 300ms over 10s", 0.4, 0.3, ("0.4", "0.3")),
     ],
