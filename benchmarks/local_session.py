@@ -3,8 +3,9 @@
     python benchmarks/local_session.py [--repetitions 5] [--users 10 1000]
 
 No other pytest plugin is loaded: some of them add a second of their own at the end. Each repetition
-starts `pytest --ms-pool=local` on a scenario of a few seconds against a server in this process. Printed are
-medians (and ranges) of: seconds from the start of pytest to the first request, seconds from the last request to the end of pytest, and the peak resident memory of controller,
+starts `pytest --ms-pool=local` on a scenario of a few seconds against a server in this process.
+Printed are medians (and ranges) of: seconds from the start of pytest to the first request, seconds
+from the last request to the end of pytest, and the peak resident memory of controller,
 node-controller and one worker. Linux only: memory comes from /proc.
 """
 
