@@ -73,7 +73,8 @@ class Execution:
         self._planned = planned
         self._watch = watch
         self._slices = {item.id: item for item in run.slices}
-        self._collector = Collector(run.id, {item.id: SliceData(item.node.name, 0) for item in run.slices}, 1)
+        slices = {item.id: SliceData(item.node.name, 0) for item in run.slices}
+        self._collector = Collector(run.id, run.key, slices, 1)
         self._losses: dict[tuple[str, int], WorkerLoss] = {}
         self._silent: dict[str, str] = {}
         self._overdue: set[str] = set()
@@ -114,7 +115,7 @@ class Execution:
         self._run.start()
         self._run.wait_until_ready()
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in self._run.slices}
-        self._collector = Collector(self._run.id, slices, 1)
+        self._collector = Collector(self._run.id, self._run.key, slices, 1)
 
     def _begin(self) -> None:
         self._started_at, self._go = now(), time.monotonic()
@@ -127,13 +128,17 @@ class Execution:
             for arrival in feed.receive(_POLL):
                 self._take(arrival)
             self._report_progress()
-            if (self._losses or self._silent or self._aborted) and not self._stopping:
+            if self._to_be_stopped() and not self._stopping:
                 self._stopping = True
                 self._run.stop(_GRACE_WHEN_INVALID)
                 latest = min(latest, time.monotonic() + _GRACE_WHEN_INVALID + STUCK + DRAIN)
             if time.monotonic() > latest:
                 self._overdue.update(waiting)
                 return
+
+    def _to_be_stopped(self) -> bool:
+        lost = self._losses or self._silent
+        return bool(lost or self._aborted or self._collector.contradicted)
 
     def _drain(self, feed: Feed) -> None:
         """Take what the stopped slices still have to say."""
@@ -147,8 +152,8 @@ class Execution:
         return [key for key, data in slices.items() if data.manifest is None and key not in self._silent]
 
     def _take(self, arrival: Arrival) -> None:
-        for packed in arrival.frames:
-            self._collector.add(packed)
+        for signed in arrival.frames:
+            self._collector.add(signed)
         for loss in arrival.losses:
             self._losses[arrival.slice, loss.worker] = loss
         if arrival.silence:
@@ -250,6 +255,7 @@ class Execution:
             f"(last heard of in second {self._last_second(key)})"
             for key in sorted(self._overdue)
         ]
+        reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest

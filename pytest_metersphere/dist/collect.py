@@ -6,12 +6,20 @@ import dataclasses
 
 import msgspec
 
+from pytest_metersphere.dist.receipts import Receipts
+from pytest_metersphere.dist.signing import SignatureError, verified
 from pytest_metersphere.dist.wire import Manifest, Totals
 from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
 from pytest_metersphere.metrics.series import Series
 
+LAST_SECOND = 10_000_000
+"""Seconds from go above which a frame is nonsense (115 days); a chart must stay a chart."""
 WATERMARK = 3
 """Seconds that a silent slice may hold back the merged picture of a running load."""
+
+
+_LISTED = 5
+_UNREADABLE = (SignatureError, msgspec.MsgspecError, ValueError, RecursionError)
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,6 +49,7 @@ class SliceData:
         lag: worst second's 99th percentile of event-loop lateness, seconds.
         complete: last second that it has reported completely, -1 before any.
         manifest: how it ended, once known.
+        receipts: which frames have come.
     """
 
     node: str
@@ -53,27 +62,18 @@ class SliceData:
     cpu_seconds: int = 0
     lag: float = 0.0
     complete: int = -1
-    received: int = 0
     manifest: Manifest | None = None
-    _next: int = 1
-    _ahead: set[int] = dataclasses.field(default_factory=set)
-
-    def is_new(self, sequence: int) -> bool:
-        """Return whether a sequence was not seen before, and note it."""
-        if sequence < self._next or sequence in self._ahead:
-            return False
-        self._ahead.add(sequence)
-        while self._next in self._ahead:
-            self._ahead.remove(self._next)
-            self._next += 1
-        self.received += 1
-        return True
+    receipts: Receipts = dataclasses.field(default_factory=Receipts)
 
     @property
     def sent(self) -> int:
         """Return the number of frames the slice sent; without a manifest the highest sequence seen."""
-        seen = max(self._ahead, default=self._next - 1)
-        return max(seen, self.manifest.last_sequence) if self.manifest else seen
+        return max(self.receipts.highest, self.manifest.last_sequence if self.manifest else 0)
+
+    @property
+    def received(self) -> int:
+        """Return the number of different frames that came."""
+        return self.receipts.received
 
     @property
     def lost(self) -> int:
@@ -83,43 +83,49 @@ class SliceData:
     @property
     def follows(self) -> int:
         """Return the sequence up to which every frame has come."""
-        return self._next - 1
+        return self.receipts.follows
 
 
 class Collector:
-    """Takes packed frames from any feed, in any order and any number of times.
+    """Takes signed frames from any feed, in any order and any number of times.
 
     Attributes:
         slices: what is known of each slice, by its id.
         scenarios: what is known of each scenario, in the order of the run.
         duplicates: frames that came more than once.
-        rejected: messages that are no frame of this run.
+        rejected: messages that are no frame of this run, and frames that contradict an earlier one.
     """
 
-    def __init__(self, run: str, slices: dict[str, SliceData], scenarios: int) -> None:
-        """Expect the frames of these slices."""
+    def __init__(self, run: str, key: bytes, slices: dict[str, SliceData], scenarios: int) -> None:
+        """Expect the frames of these slices, signed with the run's key."""
         self.slices = slices
         self.scenarios = [ScenarioData() for _ in range(scenarios)]
         self.duplicates = 0
         self.rejected = 0
         self._run = run
+        self._key = key
         self._closed = 0
         self._decoder = msgspec.msgpack.Decoder(Frame)
 
-    def add(self, packed: bytes) -> None:
+    def add(self, signed: bytes) -> None:
         """Merge one frame; what is no frame of this run is counted as rejected."""
         try:
+            digest, packed = verified(self._key, signed)
             frame = self._decoder.decode(packed)
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             self.rejected += 1
             return
         data = self.slices.get(frame.slice)
         if data is None or not self._belongs(frame, data):
             self.rejected += 1
-        elif not data.is_new(frame.sequence):
-            self.duplicates += 1
-        else:
-            self._merge(frame, data)
+            return
+        match data.receipts.note(frame.sequence, digest):
+            case "new":
+                self._merge(frame, data)
+            case "duplicate":
+                self.duplicates += 1
+            case "conflict":
+                self.rejected += 1
 
     def _belongs(self, frame: Frame, data: SliceData) -> bool:
         return (
@@ -128,7 +134,7 @@ class Collector:
             and frame.incarnation == data.incarnation
             and len(frame.tallies) == len(self.scenarios)
             and frame.sequence >= 1
-            and frame.second >= 0
+            and 0 <= frame.second <= LAST_SECOND
         )
 
     def _merge(self, frame: Frame, data: SliceData) -> None:
@@ -164,6 +170,19 @@ class Collector:
                 scenario.series.close(settled - 1)
         return settled
 
+    @property
+    def contradicted(self) -> bool:
+        """Return whether a sequence came with several contents: somebody holds the run's key who must not."""
+        return any(data.receipts.conflicts for data in self.slices.values())
+
+    def conflict_reasons(self) -> list[str]:
+        """Return a sentence for every slice that sent one sequence with several contents."""
+        return [
+            f"node {data.node}: frame {_some(data.receipts.conflicts)} came with several contents"
+            for data in self.slices.values()
+            if data.receipts.conflicts
+        ]
+
     def lost_reasons(self) -> list[str]:
         """Return a sentence for every slice whose frames do not add up to what it says it did."""
         reasons = []
@@ -192,3 +211,8 @@ def _account(data: SliceData, frame: Frame) -> None:
             data.requests += requests
             data.failures += failures
     data.users = max(data.users, sum(tally.users for tally in frame.tallies))
+
+
+def _some(numbers: set[int]) -> str:
+    listed = ", ".join(map(str, sorted(numbers)[:_LISTED]))
+    return listed if len(numbers) <= _LISTED else f"{listed} and {len(numbers) - _LISTED} more"

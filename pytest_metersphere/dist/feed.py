@@ -24,7 +24,7 @@ class Arrival:
     """Something that came from one slice.
 
     Attributes:
-        frames: packed frames, not checked yet.
+        frames: signed frames, not checked yet.
         manifest: how the slice ended, with its last frames.
         losses: workers that were lost so far.
         silence: why the slice counts as lost, empty while it answers.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from pytest_metersphere.dist.client import NodeClient, encode_bundle
 from pytest_metersphere.dist.fleet import Node, in_parallel
+from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
@@ -37,6 +38,7 @@ class Run:
 
     Attributes:
         id: id of the run.
+        key: signs its frames; it travels in the start requests only.
         slices: one for each node that has users, in the order of the pool.
         go_spread: seconds between the first and the last acknowledgement of go.
     """
@@ -44,6 +46,7 @@ class Run:
     def __init__(self, version: str, collection: Collection, bundle: bytes) -> None:
         """Make a run with an id of its own and no slices yet."""
         self.id = secrets.token_hex(8)
+        self.key = new_key()
         self.slices: list[Slice] = []
         self.go_spread = 0.0
         self._version = version
@@ -79,6 +82,7 @@ class Run:
             node=item.node.name,
             users=item.users,
             lease=LEASE,
+            key=self.key,
             collection=self._collection,
             parts=item.parts,
         )

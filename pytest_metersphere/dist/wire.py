@@ -1,19 +1,20 @@
-"""The messages between the controller and a node-controller, protocol version 1.
+"""The messages between the controller and a node-controller, protocol version 2.
 
 Requests and answers under `/v1/` are JSON, except the start request, which is a multipart body with
 the parts `request` (MessagePack of StartRequest) and `bundle` (zip), and the frames, which are a
-MessagePack FrameBatch whose `frames` are packed Frames. Every answer that is not 2xx is a Refusal.
+MessagePack FrameBatch whose `frames` are packed Frames, signed (`dist.signing`). Every answer that is not
+2xx is a Refusal.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from pytest_metersphere.engine.messages import Collection, Part
 
-PROTOCOL = 1
+PROTOCOL = 2
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 
 SliceState = Literal["starting", "ready", "running", "stopping", "ended", "failed"]
@@ -69,6 +70,56 @@ class CheckAnswer(msgspec.Struct, kw_only=True):
     checks: list[Check]
 
 
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach Kafka; files travel by their content. Its repr shows no secret.
+
+    Attributes:
+        servers: bootstrap servers, `host:port`, IPv6 in brackets.
+        sasl_mechanism: empty without SASL.
+        ca: PEM certificates to trust instead of the system's; empty for these.
+        certificate: PEM certificate that the client shows, with its key if `key` is empty.
+        key: PEM of its key.
+        prefix: what the topics' names begin with.
+    """
+
+    servers: tuple[str, ...]
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: SaslMechanism = ""
+    username: str = ""
+    password: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    prefix: str = "ms-load"
+
+    @property
+    def results_topic(self) -> str:
+        """Return the name of the topic for frames."""
+        return f"{self.prefix}.results"
+
+    @property
+    def tls(self) -> bool:
+        """Return whether connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Return whether clients log in."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    def __repr__(self) -> str:
+        return f"KafkaAccess({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        secret = ("password", "certificate", "key")
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        return [(name, "***" if value and name in secret else value) for name, value in shown.items()]
+
+
 class StartRequest(msgspec.Struct, kw_only=True):
     """Part `request` of `POST /v1/slices`.
 
@@ -78,6 +129,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
         node: the node's name in the pool, by which scenarios and reports call it.
         users: users to reserve, the slice's peak.
         lease: seconds after which a slice whose controller is silent stops itself.
+        key: the run's key, with which the slice signs its frames; it travels nowhere else.
         parts: the scenarios of the run; a scenario without users on this node has an empty list.
     """
 
@@ -88,6 +140,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
     node: str
     users: int
     lease: float
+    key: bytes
     collection: Collection
     parts: list[Part]
 
@@ -176,7 +229,7 @@ class FrameBatch(msgspec.Struct, kw_only=True):
     """Answer of `GET /v1/slices/{id}/frames?after=N&wait=S` (MessagePack).
 
     Attributes:
-        frames: packed Frames with a sequence above N, in order, as many as fit.
+        frames: signed, packed Frames with a sequence above N, in order, as many as fit.
         last_sequence: sequence of the last of them, N when there is none: the next request's `after`.
         state: state of the slice when they were read.
         losses: workers that were lost so far; a new one ends the long poll at once.

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.node.config import available_cores
+from pytest_metersphere.dist.wire import PROTOCOL
 from tests.fakes.nodes import (
     PATIENCE,
     TOKEN,
@@ -117,7 +118,7 @@ def test_the_token_may_come_from_a_file(start: Starter, tmp_path: Path) -> None:
     with NodeClient("n", f"http://127.0.0.1:{port}", TOKEN) as client:
         protocol = client.info().protocol
 
-    assert protocol == 1
+    assert protocol == PROTOCOL
 
 
 def test_the_end_of_standard_input_is_the_end(start: Starter, temporary: Path) -> None:

@@ -257,6 +257,8 @@ def test_a_broken_multipart_body_is_refused(node: NodeThread, content_type: str,
         ({"lease": 0.0}, "lease must be"),
         ({"lease": float("nan")}, "lease must be"),
         ({"lease": float("inf")}, "lease must be"),
+        ({"key": b""}, "key must be 32 bytes"),
+        ({"key": bytes(33)}, "key must be 32 bytes"),
     ],
 )
 def test_an_unsound_start_request_is_refused(
@@ -282,7 +284,7 @@ def test_the_root_must_be_a_plain_name(node: NodeThread, root: str) -> None:
     assert "collection.root" in refusal.message
 
 
-@pytest.mark.parametrize("change", [{"protocol": 2}, {"version": "0.0.1"}])
+@pytest.mark.parametrize("change", [{"protocol": PROTOCOL + 1}, {"version": "0.0.1"}])
 def test_another_version_is_refused_with_both_named(node: NodeThread, change: dict[str, object]) -> None:
     """Start requests of another version are refused before anything else in them is read."""
     request = msgspec.structs.replace(start_request(), **change)

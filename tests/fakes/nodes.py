@@ -23,6 +23,7 @@ from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.main import listen
 from pytest_metersphere.dist.node.service import serving
+from pytest_metersphere.dist.signing import KEY_SIZE, verified
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.metrics.frame import Frame
@@ -31,6 +32,7 @@ from pytest_metersphere.scenario.profile import Profile, Stage
 from tests.fakes.worker import COMMAND, Script
 
 TOKEN = "a-token-for-tests"
+KEY = bytes(range(KEY_SIZE))
 PATIENCE = 15.0
 
 
@@ -108,6 +110,7 @@ def start_request(
         node="n1",
         users=users,
         lease=lease,
+        key=KEY,
         collection=Collection(root="project", sys_path=["."]),
         parts=parts or [Part(scenario=scenario(), users=list(range(1, users + 1)))],
     )
@@ -182,15 +185,20 @@ def running(client: NodeClient, bundle: bytes, request: StartRequest | None = No
 
 
 def all_frames(client: NodeClient, slice_id: str = "s1") -> list[Frame]:
-    """Pull until the manifest comes, and return the frames in the order in which they came."""
+    """Pull until the manifest comes; check the signatures, and return the frames in order."""
     frames: list[Frame] = []
     after = 0
     while True:
         batch = client.frames(slice_id, after, 1.0)
-        frames += [msgspec.msgpack.decode(packed, type=Frame) for packed in batch.frames]
+        frames += [frame_of(signed) for signed in batch.frames]
         after = batch.last_sequence
         if batch.manifest is not None:
             return frames
+
+
+def frame_of(signed: bytes) -> Frame:
+    """Return a frame that a slice of `start_request` has signed."""
+    return msgspec.msgpack.decode(verified(KEY, signed)[1], type=Frame)
 
 
 def free_port() -> int:

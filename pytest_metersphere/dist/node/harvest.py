@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_metersphere.dist.node.frames import Press
 from pytest_metersphere.dist.node.seconds import Seconds, Span
 from pytest_metersphere.dist.node.spool import Spool
+from pytest_metersphere.dist.signing import sign
 from pytest_metersphere.dist.wire import StartRequest, Totals
 from pytest_metersphere.engine.messages import Second
 from pytest_metersphere.errors import WireError
@@ -17,7 +18,7 @@ MAX_LEAD = 5
 
 
 class Harvest:
-    """Merges reports into seconds, presses these into frames and keeps them.
+    """Merges reports into seconds, presses these into frames, signs and keeps them.
 
     Attributes:
         spool: where the frames are.
@@ -29,6 +30,7 @@ class Harvest:
         self._parts = len(request.parts)
         warmup = min(part.scenario.profile.warmup for part in request.parts)
         self._seconds = Seconds(range(workers), self._parts, warmup)
+        self._key = request.key
         self._press = Press(request.run, request.slice, incarnation)
         self.spool = Spool(path, limit)
         self.totals = Totals()
@@ -76,5 +78,5 @@ class Harvest:
     def _keep(self, spans: list[Span]) -> bool:
         for span in spans:
             for sequence, frame in self._press.pack(span):
-                self.spool.append(sequence, frame)
+                self.spool.append(sequence, sign(self._key, frame))
         return bool(spans)
