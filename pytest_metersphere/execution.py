@@ -73,8 +73,7 @@ class Execution:
         self._planned = planned
         self._watch = watch
         self._slices = {item.id: item for item in run.slices}
-        slices = {item.id: SliceData(item.node.name, 0) for item in run.slices}
-        self._collector = Collector(run.id, run.key, slices, 1)
+        self._collector = self._new_collector()
         self._losses: dict[tuple[str, int], WorkerLoss] = {}
         self._silent: dict[str, str] = {}
         self._overdue: set[str] = set()
@@ -114,8 +113,12 @@ class Execution:
     def _start(self) -> None:
         self._run.start()
         self._run.wait_until_ready()
-        slices = {item.id: SliceData(item.node.name, item.incarnation) for item in self._run.slices}
-        self._collector = Collector(self._run.id, self._run.key, slices, 1)
+        self._collector = self._new_collector()
+
+    def _new_collector(self) -> Collector:
+        run = self._run
+        slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
+        return Collector(run.id, run.key, slices, 1, run.interval)
 
     def _begin(self) -> None:
         self._started_at, self._go = now(), time.monotonic()
@@ -163,12 +166,13 @@ class Execution:
             self._aborted = self._aborted or arrival.manifest.aborted
 
     def _report_progress(self) -> None:
-        settled = self._collector.settled()
+        interval = self._collector.interval
+        settled = self._collector.settled() // interval * interval
         if settled <= self._shown:
             return
         self._shown = settled
         data = self._collector.scenarios[0]
-        tally = data.series.at(settled - 1)
+        tally = data.series.at(settled - interval)
         times = compose.all_samples(tally).response if tally else None
         self._watch(
             Progress(
@@ -176,7 +180,7 @@ class Execution:
                 second=settled,
                 duration=self._planned.scenario.profile.duration,
                 users=tally.users if tally else 0,
-                rps=tally.requests if tally else 0,
+                rps=round(tally.requests / interval) if tally else 0,
                 p95=times.percentile(95) if times and times.count else None,
                 requests=data.measured.requests,
                 failures=data.measured.failures,

@@ -27,14 +27,14 @@ class ScenarioData:
     """Everything that is known of one scenario of the run.
 
     Attributes:
+        series: both phases, by second.
         measured: the measured phase over all nodes.
         warmup: the warm-up over all nodes.
-        series: both, by second.
     """
 
+    series: Series
     measured: Tally = dataclasses.field(default_factory=Tally)
     warmup: Tally = dataclasses.field(default_factory=Tally)
-    series: Series = dataclasses.field(default_factory=Series)
 
 
 @dataclasses.dataclass(slots=True)
@@ -94,12 +94,16 @@ class Collector:
         scenarios: what is known of each scenario, in the order of the run.
         duplicates: frames that came more than once.
         rejected: messages that are no frame of this run, and frames that contradict an earlier one.
+        interval: seconds that a frame sums up.
     """
 
-    def __init__(self, run: str, key: bytes, slices: dict[str, SliceData], scenarios: int) -> None:
+    def __init__(
+        self, run: str, key: bytes, slices: dict[str, SliceData], scenarios: int, interval: int = 1
+    ) -> None:
         """Expect the frames of these slices, signed with the run's key."""
         self.slices = slices
-        self.scenarios = [ScenarioData() for _ in range(scenarios)]
+        self.interval = interval
+        self.scenarios = [ScenarioData(Series(interval)) for _ in range(scenarios)]
         self.duplicates = 0
         self.rejected = 0
         self._run = run
@@ -135,6 +139,7 @@ class Collector:
             and len(frame.tallies) == len(self.scenarios)
             and frame.sequence >= 1
             and 0 <= frame.second <= LAST_SECOND
+            and 1 <= frame.seconds <= self.interval
         )
 
     def _merge(self, frame: Frame, data: SliceData) -> None:
@@ -143,10 +148,10 @@ class Collector:
             scenario.series.add(frame.second, tally)
         _account(data, frame)
         for health in frame.health:
-            data.cpu += health.cpu
+            data.cpu += health.cpu * frame.seconds
             data.lag = max(data.lag, health.lag_p99)
         if frame.complete:
-            data.complete = max(data.complete, frame.second)
+            data.complete = max(data.complete, frame.last_second)
             data.cpu_seconds = data.complete + 1
 
     def end(self, manifest: Manifest) -> None:

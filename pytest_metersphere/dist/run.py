@@ -19,6 +19,9 @@ from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 READY_DEADLINE = 30.0
 LEASE = 15.0
 RENEWED_EVERY = 3.0
+EVERY_SECOND_UP_TO = 200
+"""Nodes above which a frame sums up LONG_INTERVAL seconds: what the controller reads stays bounded."""
+LONG_INTERVAL = 5
 _WAIT = 10.0
 
 
@@ -59,6 +62,11 @@ class Run:
         """Add a node's share; its slice's id holds no other run's id."""
         self.slices.append(Slice(f"{self.id}-{len(self.slices)}", node, users, parts))
 
+    @property
+    def interval(self) -> int:
+        """Return the seconds that a frame of each slice sums up."""
+        return 1 if len(self.slices) <= EVERY_SECOND_UP_TO else LONG_INTERVAL
+
     def start(self) -> None:
         """Start all slices at once; when one node refuses, the others are undone.
 
@@ -85,6 +93,7 @@ class Run:
             key=self.key,
             collection=self._collection,
             parts=item.parts,
+            interval=self.interval,
         )
         item.incarnation = client.start(request, self._bundle).incarnation
 

@@ -15,6 +15,7 @@ import msgspec
 from pytest_metersphere.engine.messages import Collection, Part
 
 PROTOCOL = 2
+MAX_INTERVAL = 60
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 
 SliceState = Literal["starting", "ready", "running", "stopping", "ended", "failed"]
@@ -130,6 +131,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
         users: users to reserve, the slice's peak.
         lease: seconds after which a slice whose controller is silent stops itself.
         key: the run's key, with which the slice signs its frames; it travels nowhere else.
+        interval: seconds that a frame sums up, 1 to MAX_INTERVAL.
         parts: the scenarios of the run; a scenario without users on this node has an empty list.
     """
 
@@ -143,6 +145,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
     key: bytes
     collection: Collection
     parts: list[Part]
+    interval: int = 1
 
 
 class WorkerLoss(msgspec.Struct, kw_only=True):

@@ -161,8 +161,8 @@ class WorkerHealth(msgspec.Struct, array_like=True):
 
     Attributes:
         worker: its number in the slice.
-        cpu: CPU time used, in cores (0 to 1 for one busy thread).
-        lag_p99: 99th percentile of the event loop's lateness, seconds.
+        cpu: CPU time used, in cores (0 to 1 for one busy thread); the mean over several seconds.
+        lag_p99: 99th percentile of the event loop's lateness, seconds; the worst of several seconds.
     """
 
     worker: int
@@ -171,7 +171,7 @@ class WorkerHealth(msgspec.Struct, array_like=True):
 
 
 class Frame(msgspec.Struct, array_like=True):
-    """One second of one slice, aggregated (MessagePack array on the wire).
+    """One second of one slice, or a few of them in large pools, aggregated (MessagePack array on the wire).
 
     Attributes:
         version: version of this message.
@@ -179,11 +179,13 @@ class Frame(msgspec.Struct, array_like=True):
         slice: id of the slice.
         incarnation: tells a slice from an earlier one with the same id.
         sequence: 1, 2, 3 … within the incarnation, without gaps.
-        second: whole seconds from go on that slice, by the samples' end.
+        second: whole seconds from go on that slice, by the samples' end; the first that it sums up.
         phase: warm-up or measured, by the samples' start.
-        complete: this slice reports nothing more for seconds up to this one, late finds excepted.
+        complete: this slice reports nothing more for seconds up to the last of these, late finds
+            excepted.
         tallies: one for each scenario of the run, in the order of the start request.
         health: one for each worker that reported; empty in further frames of a second.
+        seconds: how many seconds it sums up, `second` and those behind it.
     """
 
     version: int
@@ -196,3 +198,9 @@ class Frame(msgspec.Struct, array_like=True):
     complete: bool
     tallies: list[Tally]
     health: list[WorkerHealth] = []
+    seconds: int = 1
+
+    @property
+    def last_second(self) -> int:
+        """Return the last of the seconds that it sums up."""
+        return self.second + self.seconds - 1

@@ -21,10 +21,14 @@ class Series:
 
     Users add up, because each worker reports its users of a second once. Errors and service times
     are not kept.
+
+    Attributes:
+        interval: how many seconds come summed up under the first of them; no slot is narrower.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interval: int = 1) -> None:
         """Start without seconds."""
+        self.interval = interval
         self._open: dict[int, Tally] = {}
         self._packed: dict[int, bytes] = {}
 
@@ -60,7 +64,8 @@ class Series:
     @property
     def width(self) -> int:
         """Return the seconds of a chart's slot: the first fit that gives at most MAX_SLOTS of them."""
-        return next((width for width in _WIDTHS if self.seconds <= width * MAX_SLOTS), _WIDTHS[-1])
+        widths = [width * self.interval for width in _WIDTHS]
+        return next((width for width in widths if self.seconds <= width * MAX_SLOTS), widths[-1])
 
     def slots(self) -> Iterator[tuple[int, Tally]]:
         """Yield the begin (second) and the content of every slot, in order, empty ones included."""

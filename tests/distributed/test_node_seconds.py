@@ -182,3 +182,98 @@ def test_whatever_the_order_everything_comes_out_once(
     assert sum(span.tallies[0].users for span in spans) == 2 * len(reports)
     completed = [span.second for span in spans if span.complete]
     assert completed == list(range(max(9, completed[-1]) + 1))
+
+
+def in_fives() -> Seconds:
+    """Return the seconds of a slice with workers 0 and 1 whose frames sum up five of them."""
+    return Seconds([0, 1], 1, 0.0, 5)
+
+
+def test_five_seconds_go_out_together() -> None:
+    """Counts add up, of the users the most stay, CPU is the mean and lag the worst."""
+    seconds = in_fives()
+    for second in range(5):
+        assert seconds.due(second + 0.9) == []
+        seconds.add(0, report(second, 1, users=second, lag=0.1 * second))
+        seconds.add(1, report(second, 10, users=2))
+    (span,) = seconds.due(5.1)
+
+    assert (span.second, span.seconds, span.complete) == (0, 5, True)
+    assert (span.tallies[0].iterations, span.tallies[0].users) == (55, 6)
+    assert [(health.worker, health.cpu, health.lag_p99) for health in span.health] == [(0, 0.5, 0.4)]
+
+
+def test_five_seconds_wait_for_the_last_of_them() -> None:
+    """Neither four complete seconds nor their grace bring anything out; the grace of the fifth does."""
+    seconds = in_fives()
+    for second in range(4):
+        seconds.add(0, report(second, 2))
+        seconds.add(1, report(second, 2))
+
+    assert seconds.closes_at == 5 + GRACE
+    assert seconds.due(5 + GRACE - 0.01) == []
+    assert brief(seconds.due(5 + GRACE)) == [(0, "measured", 16, True)]
+    assert seconds.closes_at == 10 + GRACE
+
+
+def test_users_of_both_phases_are_not_counted_twice() -> None:
+    """Where the warm-up ends within a span, the same users are in it once."""
+    seconds = Seconds([0], 1, 3.0, 5)
+    for second in range(5):
+        phase: Phase = "warmup" if second < 3 else "measured"
+        seconds.add(0, report(second, 1, phase=phase, users=7))
+    spans = seconds.due(5.0)
+
+    assert brief(spans) == [(0, "warmup", 3, False), (0, "measured", 2, True)]
+    assert [span.tallies[0].users for span in spans] == [7, 0]
+
+
+def test_the_end_cuts_the_last_five_seconds_short() -> None:
+    """The last span says how many seconds it really sums up."""
+    seconds = in_fives()
+    for second in range(7):
+        seconds.add(0, report(second))
+        seconds.add(1, report(second))
+    seconds.leave(0)
+    seconds.leave(1)
+    spans = seconds.due(8.0) + seconds.rest(6)
+
+    assert [(span.second, span.seconds, span.tallies[0].iterations) for span in spans] == [
+        (0, 5, 10),
+        (5, 2, 4),
+    ]
+
+
+def test_a_late_find_stays_in_its_own_second() -> None:
+    """What comes for one of five closed seconds is a span of that second."""
+    seconds = in_fives()
+    seconds.due(5 + GRACE)
+    seconds.add(1, report(3, 4))
+
+    (span,) = seconds.due(5 + GRACE + 0.1)
+    assert (span.second, span.seconds, span.complete, span.tallies[0].iterations) == (3, 1, False, 4)
+
+
+@given(
+    st.integers(1, 7),
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 23), st.floats(min_value=0, max_value=4)), max_size=40
+    ),
+)
+def test_however_many_go_together_everything_comes_out_once(
+    interval: int, reports: list[tuple[int, int, float]]
+) -> None:
+    """Iterations add up, and complete spans cover every second exactly once, in order."""
+    seconds = Seconds([0, 1, 2], 1, 5.5, interval)
+    spans: list[Span] = []
+    elapsed = 0.0
+    for worker, second, pause in reports:
+        elapsed += pause
+        seconds.add(worker, report(second))
+        spans += seconds.due(elapsed)
+    spans += seconds.rest(24)
+
+    assert sum(span.tallies[0].iterations for span in spans) == len(reports)
+    complete = [second for s in spans if s.complete for second in range(s.second, s.second + s.seconds)]
+    assert complete[:25] == list(range(25))
+    assert complete == list(range(len(complete)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_metersphere.dist.collect import LAST_SECOND, Collector, SliceData
 from pytest_metersphere.dist.signing import MAX_SIGNED, new_key, sign
 from pytest_metersphere.dist.wire import Manifest, Totals
-from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
+from pytest_metersphere.metrics.frame import VERSION, Frame, Tally, WorkerHealth
 
 KEY = bytes(32)
 
@@ -176,3 +176,55 @@ def test_the_manifest_of_another_incarnation_is_not_this_slices(collector: Colle
     collector.end(msgspec.structs.replace(ended(1), slice="s9"))
 
     assert collector.slices["s1"].manifest is None
+
+
+def in_fives() -> Collector:
+    """Return a collector of frames that sum up five seconds."""
+    return Collector("r1", KEY, {"s1": SliceData("n1", 7), "s2": SliceData("n2", 7)}, 1, 5)
+
+
+def test_frames_of_five_seconds_fill_slots_of_five_seconds() -> None:
+    """A chart's slots have the width of the frames, and users of all slices add up in them."""
+    collector = in_fives()
+    for number in range(3):
+        for name in ("s1", "s2"):
+            tally = Tally(users=10, iterations=5 + number)
+            collector.add(signed(frame(number + 1, number * 5, seconds=5, slice=name, tallies=[tally])))
+    series = collector.scenarios[0].series
+
+    assert series.width == 5
+    slots = [(begin, slot.users, slot.iterations) for begin, slot in series.slots()]
+    assert slots == [(0, 20, 10), (5, 20, 12), (10, 20, 14)]
+    assert collector.settled() == 15
+
+
+def test_a_late_find_within_five_seconds_is_in_their_slot() -> None:
+    """It adds its counts, and no users that were there already."""
+    collector = in_fives()
+    collector.add(signed(frame(1, 0, seconds=5)))
+    collector.add(signed(frame(2, 3, complete=False, tallies=[Tally(users=1, iterations=4)])))
+
+    ((begin, slot),) = collector.scenarios[0].series.slots()
+    assert (begin, slot.users, slot.iterations) == (0, 2, 5)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 6, 1 << 40])
+def test_a_frame_of_more_seconds_than_agreed_is_rejected(seconds: int) -> None:
+    """The width of a frame is the run's, at most."""
+    collector = in_fives()
+    collector.add(signed(frame(1, seconds=seconds)))
+
+    assert collector.rejected == 1
+
+
+def test_cpu_is_the_mean_over_all_seconds() -> None:
+    """A short last frame weighs as much as its seconds."""
+    collector = in_fives()
+    collector.add(
+        signed(frame(1, 0, seconds=5, health=[WorkerHealth(0, 1.0, 0.1), WorkerHealth(1, 0.5, 0.2)]))
+    )
+    collector.add(signed(frame(2, 5, seconds=1, health=[WorkerHealth(0, 0.3, 0.3)])))
+    data = collector.slices["s1"]
+
+    assert data.cpu / data.cpu_seconds == pytest.approx((5 * 1.5 + 0.3) / 6)
+    assert data.lag == 0.3

@@ -19,7 +19,15 @@ from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.signing import KEY_SIZE
-from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, NodeInfo, SliceInfo, StartRequest
+from pytest_metersphere.dist.wire import (
+    MAX_INTERVAL,
+    PROTOCOL,
+    Check,
+    CheckRequest,
+    NodeInfo,
+    SliceInfo,
+    StartRequest,
+)
 
 KEEP = 600.0
 """Seconds for which an ended slice whose controller is silent keeps its frames and its log."""
@@ -228,6 +236,7 @@ def _require_sound(request: StartRequest) -> None:
         "users must be 1 or more": request.users < 1,
         f"users is {request.users}, but a part has {most}": most > request.users,
         f"lease must be above 0 and up to {MAX_LEASE:g} s": not 0 < request.lease <= MAX_LEASE,
+        f"interval must be 1 to {MAX_INTERVAL} seconds": not 1 <= request.interval <= MAX_INTERVAL,
         f"key must be {KEY_SIZE} bytes": len(request.key) != KEY_SIZE,
         "collection.root must be the plain name of a folder": root in ("", ".", "..")
         or any(letter in root for letter in "/\\\0")

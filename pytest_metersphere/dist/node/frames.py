@@ -57,6 +57,7 @@ class Press:
                     complete=span.complete and number == len(pieces) - 1,
                     tallies=tallies,
                     health=span.health if number == 0 else [],
+                    seconds=span.seconds,
                 )
             )
             for number, tallies in enumerate(pieces)

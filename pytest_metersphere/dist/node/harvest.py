@@ -29,7 +29,7 @@ class Harvest:
         """Make the spool, a file of at most `limit` bytes."""
         self._parts = len(request.parts)
         warmup = min(part.scenario.profile.warmup for part in request.parts)
-        self._seconds = Seconds(range(workers), self._parts, warmup)
+        self._seconds = Seconds(range(workers), self._parts, warmup, request.interval)
         self._key = request.key
         self._press = Press(request.run, request.slice, incarnation)
         self.spool = Spool(path, limit)
