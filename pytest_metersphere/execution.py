@@ -220,12 +220,20 @@ class Execution:
             errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
+            warnings=compose.label_warnings(data.measured),
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
         thresholds = [parse(text) for text in self._planned.scenario.thresholds]
         measured = self._collector.scenarios[0].measured
-        judgement = decide(thresholds, measured, duration, invalid=invalid, aborted=self._aborted)
+        judgement = decide(
+            thresholds,
+            measured,
+            duration,
+            invalid=invalid,
+            aborted=self._aborted,
+            overflow=measured.overflow,
+        )
         if not self._not_started:
             return judgement
         finding = f"the load did not start: {self._not_started.splitlines()[0]}"

@@ -12,7 +12,7 @@ from pytest_metersphere.reports.document import ErrorInfo, ScenarioResult
 from pytest_metersphere.reports.figures import count, duration, totals_figures
 from pytest_metersphere.reports.files import ReportPaths
 from pytest_metersphere.reports.text import clipped
-from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural
+from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural, warnings_of
 from pytest_metersphere.units import format_duration, format_percentage
 
 _MOST_ERRORS = 10
@@ -113,7 +113,7 @@ def result_lines(result: ScenarioResult) -> Iterator[str]:
     times = result.response
     named = (("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max))
     yield "  response " + ", ".join(f"{name} {duration(value)}" for name, value in named)
-    for finding in findings_of(result):
+    for finding in [*findings_of(result), *warnings_of(result)]:
         yield f"  {finding}"
     for threshold in result.thresholds:
         if threshold.state == "passed":

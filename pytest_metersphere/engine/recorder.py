@@ -78,7 +78,9 @@ class Recorder:
         """Count one timed operation; `service` is its service time in seconds, None without one."""
         with self._lock:
             tally = self._tally(part, start, end)
-            entry = tally.label(self._known(part, label), kind)
+            known = self._known(part, label)
+            tally.overflow = tally.overflow or known != label[:_MAX_LABEL]
+            entry = tally.label(known, kind)
             entry.requests += 1
             entry.failures += failed
             entry.bytes_sent += sent

@@ -84,6 +84,7 @@ class Tally(msgspec.Struct, array_like=True):
         interrupted: HTTP exchanges begun and not finished when their user was stopped.
         labels: the samples by label.
         errors: the failures by label, kind and message.
+        overflow: there were more than MAX_LABELS labels, and samples stand under OTHER for it.
     """
 
     users: int = 0
@@ -96,6 +97,7 @@ class Tally(msgspec.Struct, array_like=True):
     interrupted: int = 0
     labels: dict[str, LabelTally] = {}
     errors: list[ErrorTally] = []
+    overflow: bool = False
 
     def merge_parallel(self, other: Tally) -> None:
         """Add what other users did in the same span: users add up."""
@@ -113,6 +115,7 @@ class Tally(msgspec.Struct, array_like=True):
         self.dropped_iterations += other.dropped_iterations
         self.exchanges += other.exchanges
         self.interrupted += other.interrupted
+        self.overflow = self.overflow or other.overflow
         for label, tally in other.labels.items():
             self.label(label, tally.kind).merge(tally)
         for error in other.errors:
@@ -123,6 +126,7 @@ class Tally(msgspec.Struct, array_like=True):
         tally = self.labels.get(name)
         if tally is None:
             if len(self.labels) >= MAX_LABELS and name != OTHER:
+                self.overflow = True
                 return self.label(OTHER, kind)
             tally = self.labels[name] = LabelTally(kind)
         return tally

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pytest_metersphere.metrics.frame import LabelTally, Tally
+from pytest_metersphere.metrics.frame import MAX_LABELS, OTHER, LabelTally, Tally
 from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports.document import (
@@ -18,7 +18,7 @@ from pytest_metersphere.reports.document import (
     TotalsInfo,
 )
 from pytest_metersphere.scenario.model import Scenario
-from pytest_metersphere.thresholds.judge import Outcome
+from pytest_metersphere.thresholds.judge import FEWER_LABELS, Outcome
 
 _PERCENTS = [50.0, 90.0, 95.0, 99.0, 99.9]
 
@@ -108,6 +108,16 @@ def label_infos(measured: Tally, duration: float, series: Series) -> list[LabelI
 def overall_series(series: Series) -> list[SeriesPoint]:
     """Return all requests and samples over time."""
     return [_point(begin, slot.users, all_samples(slot)) for begin, slot in series.slots()]
+
+
+def label_warnings(measured: Tally) -> list[str]:
+    """Return a sentence when there were more labels than are kept apart."""
+    if not measured.overflow:
+        return []
+    others = [tally for name, tally in measured.labels.items() if name.startswith(OTHER)]
+    samples = sum(tally.requests for tally in others)
+    where = f'{samples} samples stand under the label "{OTHER}"'
+    return [f"more than {MAX_LABELS} labels came, so {where}; {FEWER_LABELS}"]
 
 
 def error_infos(measured: Tally, warmup: Tally) -> list[ErrorInfo]:

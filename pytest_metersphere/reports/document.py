@@ -229,6 +229,8 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
         findings: why the verdict is not `passed`, one sentence each; every report shows these words.
         series: all requests and samples over time.
         go_spread_s: spread of the nodes' acknowledgements of go.
+        warnings: what else a reader of the numbers should know, one sentence each; the verdict does not
+            follow from it.
         iterations_excused: a threshold said how many iterations may fail, so that the failed ones are
             no failure by themselves.
     """
@@ -255,6 +257,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     errors: list[ErrorInfo]
     go_spread_s: float | None = None
     iterations_excused: bool = False
+    warnings: list[str] = []
 
 
 class Document(msgspec.Struct, kw_only=True):

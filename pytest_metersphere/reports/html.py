@@ -152,7 +152,7 @@ def _view(number: int, scenario: ScenarioResult) -> _View:
     return _View(
         number=number,
         result=scenario,
-        findings=wording.findings_of(scenario),
+        findings=[*wording.findings_of(scenario), *wording.warnings_of(scenario)],
         charts=charts_of(scenario),
         slots=slots_of(scenario.series, MAX_ROWS),
         groups=_groups(scenario.labels),

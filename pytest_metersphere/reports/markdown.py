@@ -31,6 +31,7 @@ from pytest_metersphere.reports.wording import (
     severity,
     verdict_meaning,
     verdict_sentence,
+    warnings_of,
 )
 
 _MAX_TEXT = 8192
@@ -83,7 +84,10 @@ def _sentence(document: Document) -> str:
 def _add_verdict(page: Page, scenario: ScenarioResult) -> None:
     heading = f"#### {_MARKS[scenario.verdict]} {_name(scenario)}: {scenario.verdict}"
     findings = [f"- {escape(clipped(finding, _MAX_TEXT))}" for finding in findings_of(scenario)]
-    if not page.add(heading, "", *(findings or [_capital(verdict_meaning(scenario.verdict))]), ""):
+    if not findings:
+        findings = [_capital(verdict_meaning(scenario.verdict)), *([""] if scenario.warnings else [])]
+    warnings = [f"- {escape(clipped(warning, _MAX_TEXT))}" for warning in warnings_of(scenario)]
+    if not page.add(heading, "", *findings, *warnings, ""):
         page.cut(f"verdict and findings of {_name(scenario, _MAX_CUT)}")
     elif not page.add(*_key_figures(scenario), ""):
         page.cut(f"key figures of {_name(scenario, _MAX_CUT)}")

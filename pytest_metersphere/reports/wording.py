@@ -53,6 +53,11 @@ def findings_of(scenario: ScenarioResult) -> list[str]:
     return [f"The run was {scenario.verdict}: {_MEANINGS[scenario.verdict]}"]
 
 
+def warnings_of(scenario: ScenarioResult) -> list[str]:
+    """Return what else is to be known, each sentence marked as a warning."""
+    return [f"warning: {warning}" for warning in scenario.warnings]
+
+
 def profile_sentences(profile: ProfileInfo) -> list[str]:
     """Return the load that was asked for, one short sentence for each part of it."""
     parts = _stage_phrases(profile)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from pytest_metersphere.errors import did_you_mean
-from pytest_metersphere.metrics.frame import ErrorTally, LabelTally, Tally
+from pytest_metersphere.metrics.frame import MAX_LABELS, ErrorTally, LabelTally, Tally
 from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.thresholds.grammar import Operator, Threshold, Unit
 from pytest_metersphere.units import format_duration, format_percentage
@@ -19,6 +19,7 @@ from pytest_metersphere.units import format_duration, format_percentage
 State = Literal["passed", "failed", "error"]
 Verdict = Literal["passed", "failed", "error", "invalid", "aborted"]
 
+FEWER_LABELS: Final = 'give requests of one kind one name, vu.http.get(url, label="search")'
 _COMPARE: Final[dict[Operator, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -105,6 +106,7 @@ def decide(
     *,
     invalid: Sequence[str] = (),
     aborted: str = "",
+    overflow: bool = False,
 ) -> Judgement:
     """Return the verdict on a scenario: aborted, invalid, error, failed, or else passed.
 
@@ -118,8 +120,12 @@ def decide(
         duration: measured seconds.
         invalid: why the numbers can't be believed, one sentence each.
         aborted: why the run did not come to its end, empty when it did.
+        overflow: there were more labels than are kept apart, so no threshold with one can be judged.
     """
-    outcomes = [judge(threshold, tally, duration) for threshold in thresholds]
+    outcomes = [
+        _incomplete(threshold) if overflow and _has_label(threshold) else judge(threshold, tally, duration)
+        for threshold in thresholds
+    ]
     failed_iterations = _failed_iterations(thresholds, tally)
     reasons: dict[Verdict, list[str]] = {
         "aborted": [f"aborted: {aborted}"] if aborted else [],
@@ -152,6 +158,15 @@ def spell_apart(observed: float, limit: float, unit: Unit) -> tuple[str, str]:
         if exact[0] != exact[1]:
             return f"{exact[0]}{suffix}", f"{exact[1]}{suffix}"
     return texts
+
+
+def _has_label(threshold: Threshold) -> bool:
+    return threshold.label is not None and not threshold.over_everything
+
+
+def _incomplete(threshold: Threshold) -> Outcome:
+    why = f"more than {MAX_LABELS} labels came, so the numbers of a single one may lack some of its samples"
+    return _outcome(threshold, None, "error", f"{threshold.title}: {why}; {FEWER_LABELS}")
 
 
 def _outcome(threshold: Threshold, observed: float | None, state: State, message: str) -> Outcome:

@@ -90,6 +90,7 @@ def _filled(text: str) -> Document:
 def _fill(scenario: ScenarioResult, text: str) -> None:
     scenario.name = scenario.nodeid = scenario.file = scenario.run_id = scenario.started_at = text
     scenario.findings = [text, f"x{text}"]
+    scenario.warnings = [text, f"x{text}"]
     scenario.plan[0].node = scenario.nodes[0].name = scenario.nodes[1].status = text
     threshold = scenario.thresholds[0]
     threshold.expr = threshold.message = threshold.label = text
@@ -144,3 +145,17 @@ def _shape(summary: str) -> list[tuple[int, int]]:
         )
         for line in summary.split("\n")
     ]
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_warnings_are_the_same_sentences_everywhere(verdict: Verdict) -> None:
+    """A warning stands in all four reports whatever the verdict, and changes none."""
+    document = sample_document(verdict)
+    document.scenarios[0].warnings = ["more than 500 labels came"]
+    sentence = "warning: more than 500 labels came"
+
+    assert sentence in read_page(render_html(document)).text
+    assert sentence in _xml_text(document)
+    assert sentence in _summary_text(document)
+    assert decode_results(encode_results(document)).scenarios[0].warnings == ["more than 500 labels came"]
+    assert f"`test_cart`: {verdict}" in render_summary(document)

@@ -1,4 +1,4 @@
-"""The collector: what it merges, what it drops, and what it says about the difference."""
+"""Signed frames at the collector: what it merges, what it rejects, and what it says about the difference."""
 
 from __future__ import annotations
 
