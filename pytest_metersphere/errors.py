@@ -36,6 +36,10 @@ class NodeError(MeterSphereError):
         self.status = status
 
 
+class BrokerError(MeterSphereError):
+    """Kafka cannot be reached, or refuses what it is asked for."""
+
+
 class TravelError(MeterSphereError):
     """A fixture or parameter value that cannot be sent to the nodes."""
 
