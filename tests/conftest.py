@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -19,3 +20,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Fail the tests that need a part which is not installed, instead of skipping them",
     )
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return `host:port` of a real broker: the one in PYTEST_MS_TEST_KAFKA, or one started once a session."""
+    given = os.environ.get("PYTEST_MS_TEST_KAFKA", "")
+    if given:
+        yield given
+        return
+    from tests.kafka.broker import broker
+
+    with broker(pytestconfig, tmp_path_factory.mktemp("kafka")) as running:
+        yield running.address
