@@ -19,9 +19,12 @@ from pytest_metersphere.errors import ConfigError, did_you_mean
 from pytest_metersphere.units import UsersOverride, parse_duration, parse_users
 
 Preflight = Literal["auto", "always", "off"]
+OnNodeLoss = Literal["fail", "continue"]
 Value = TypeVar("Value")
 
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
+TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
+NODE_CAFILE_KEY = "ms_node_cafile"
 DEFAULT_REPORT_DIR = "ms-report"
 
 
@@ -59,6 +62,12 @@ _DECLARATIONS = (
         "When to check the pool before any test: auto (the default) if a load scenario is selected",
     ),
     _Declaration(
+        "--ms-on-node-loss",
+        "fail|continue",
+        "When a node is lost: fail (the default) ends the load on all others, continue lets them go on to "
+        "the end. The run is invalid either way",
+    ),
+    _Declaration(
         "--ms-plan",
         "",
         "Print who gets how many users over time, and exit without contacting a node",
@@ -66,6 +75,7 @@ _DECLARATIONS = (
         ini=False,
     ),
 )
+_NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
     "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",
     "ms_thresholds": "Thresholds for every load scenario, one a line: p95 < 300ms",
@@ -117,6 +127,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bundle: patterns of further files for the nodes.
         rootdir: pytest's rootdir, absolute.
         token: what our node-controllers ask for, None when the environment has none.
+        on_node_loss: whether the load of the others ends with a lost node.
+        node_cafile: absolute path of the certificates by which nodes that are not local prove who they
+            are, over TLS; None for plain HTTP.
+        node_cafile_source: where it was written, `PYTEST_MS_NODE_CAFILE` or `ini ms_node_cafile`.
     """
 
     pool_text: str | None
@@ -133,6 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bundle: tuple[str, ...]
     rootdir: str
     token: Secret | None
+    on_node_loss: OnNodeLoss = "fail"
+    node_cafile: str | None = None
+    node_cafile_source: str = ""
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -151,6 +168,7 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(option.flag, action=option.action, default=None, help=option.help, **details)
         if option.ini:
             parser.addini(_key(option.flag), f"Default of {option.flag}", type="string", default=None)
+    parser.addini(NODE_CAFILE_KEY, _NODE_CAFILE_TEXT, type="string", default=None)
     for key, text in _LINELISTS.items():
         parser.addini(key, text, type="linelist", default=[])
 
@@ -172,6 +190,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
             "--ms-plan needs a pool, and there is none; add for example --ms-pool=local=400+200"
         )
     thresholds = list(_thresholds(config, environ))
+    node_cafile = _node_cafile(config, environ)
     return Settings(
         pool_text=pool.text if pool else None,
         pool_source=pool.source if pool else "",
@@ -187,6 +206,9 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
         bundle=_lines(config, "ms_bundle"),
         rootdir=str(config.rootpath),
         token=_token(environ),
+        on_node_loss=_parsed(config, environ, "--ms-on-node-loss", _on_node_loss) or "fail",
+        node_cafile=node_cafile.text if node_cafile else None,
+        node_cafile_source=node_cafile.source if node_cafile else "",
     )
 
 
@@ -244,11 +266,36 @@ def _pool(config: pytest.Config, environ: Mapping[str, str]) -> _Written | None:
 
 
 def _preflight(text: str) -> Preflight:
-    for choice in get_args(Preflight):
-        if text == choice:
-            return choice  # type: ignore[no-any-return]
-    hint = did_you_mean(text, get_args(Preflight))
-    raise ConfigError(f"{text!r} is not one of auto, always, off; write for example auto{hint}")
+    choice: Preflight = _choice(text, get_args(Preflight))
+    return choice
+
+
+def _on_node_loss(text: str) -> OnNodeLoss:
+    choice: OnNodeLoss = _choice(text, get_args(OnNodeLoss))
+    return choice
+
+
+def _choice(text: str, choices: tuple[Any, ...]) -> Any:
+    """Return the one of the choices, the first of which is the default, that the text is."""
+    if text in choices:
+        return text
+    hint = did_you_mean(text, choices)
+    raise ConfigError(f"{text!r} is not one of {', '.join(choices)}; write for example {choices[0]}{hint}")
+
+
+def _node_cafile(config: pytest.Config, environ: Mapping[str, str]) -> _Written | None:
+    """Return the absolute path of the nodes' certificates, and where it was written."""
+    source = f"PYTEST_{NODE_CAFILE_KEY.upper()}"
+    text, base = environ.get(source, "").strip(), config.invocation_params.dir
+    if not text:
+        text, source = (_ini(config, NODE_CAFILE_KEY, str) or "").strip(), f"ini {NODE_CAFILE_KEY}"
+        base = config.inipath.parent if config.inipath else config.rootpath
+    if not text:
+        return None
+    path = base / Path(text).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"{source}: there is no file {text!r}, write for example /etc/ms/nodes-ca.pem")
+    return _Written(os.path.normpath(path), source)
 
 
 def _report_dir(config: pytest.Config, environ: Mapping[str, str]) -> str:
@@ -278,9 +325,26 @@ def _thresholds(config: pytest.Config, environ: Mapping[str, str]) -> Iterator[_
 
 
 def _token(environ: Mapping[str, str]) -> Secret | None:
-    text = environ.get(TOKEN_VARIABLE, "").strip()
+    """Return the token of the variable, else that of the file which the other variable names."""
+    source, text = TOKEN_VARIABLE, environ.get(TOKEN_VARIABLE, "").strip()
+    file = environ.get(TOKEN_FILE_VARIABLE, "").strip()
+    if not text and file:
+        source, text = TOKEN_FILE_VARIABLE, _token_in(file)
     if not text:
         return None
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigError(f"{TOKEN_VARIABLE}: a token is of letters, digits and ASCII signs without spaces")
+        raise ConfigError(f"{source}: a token is of letters, digits and ASCII signs without spaces")
     return Secret(text)
+
+
+def _token_in(file: str) -> str:
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{TOKEN_FILE_VARIABLE}: {file!r} holds no token, but something binary") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"{TOKEN_FILE_VARIABLE}: {file!r} cannot be read: {reason}") from None
+    if not text:
+        raise ConfigError(f"{TOKEN_FILE_VARIABLE}: {file!r} is empty, write the nodes' token into it")
+    return text

@@ -323,7 +323,7 @@ def test_a_report_folder_may_exist_already(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "arg", ["--ms-kafka=a:9092", "--ms-rate=5/s", "--ms-on-node-loss=fail", "--ms-baseline=results.json"]
+    "arg", ["--ms-kafka=a:9092", "--ms-rate=5/s", "--ms-baseline=results.json"]
 )
 def test_an_option_of_a_later_version_is_unknown(session: Session, arg: str) -> None:
     """Nothing is accepted in silence."""
