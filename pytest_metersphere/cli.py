@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_metersphere.dist.node.config import (
     find_token,
     new_token,
     node_name,
+    tls_context,
 )
 from pytest_metersphere.errors import ConfigError, MeterSphereError
 
@@ -80,6 +82,13 @@ def _add_node(node: argparse.ArgumentParser) -> None:
         help="slices at once (%(default)s)",
     )
     node.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token")
+    node.add_argument(
+        "--tls-cert",
+        type=Path,
+        metavar="FILE",
+        help="speak TLS with this certificate (PEM, with those between it and its root)",
+    )
+    node.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
     node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
     node.add_argument(
         "--announce",
@@ -108,8 +117,12 @@ def _run_node(parsed: argparse.Namespace) -> int:
 
     config, generated = _node_config(parsed)
     sock = listen(config)
-    if not config.on_loopback:
-        print(f"{PROGRAM} node: warning: {config.host} is open to the network without TLS", file=sys.stderr)
+    if not config.on_loopback and config.tls is None:
+        print(
+            f"{PROGRAM} node: warning: {config.host} is open to the network without TLS;"
+            " --tls-cert and --tls-key switch it on",
+            file=sys.stderr,
+        )
     port: int = sock.getsockname()[1]
     announce = _announce_json if parsed.announce == "json" else _announce_text
     run(
@@ -133,13 +146,24 @@ def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
         host=parsed.host,
         port=parsed.port,
         max_slices=parsed.max_slices,
+        tls=_tls(parsed),
     )
     return config, token is None
 
 
+def _tls(parsed: argparse.Namespace) -> ssl.SSLContext | None:
+    cert, key = parsed.tls_cert, parsed.tls_key
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        given, missing = ("--tls-key", "--tls-cert") if cert is None else ("--tls-cert", "--tls-key")
+        raise ConfigError(f"{given} needs {missing} beside it")
+    return tls_context(cert, key)
+
+
 def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    _say(f"node {config.name} listens on http://{host}:{port}")
+    _say(f"node {config.name} listens on {config.scheme}://{host}:{port}")
     _say(f"it carries {config.capacity} users, {config.workers} workers a slice, {config.max_slices} slices")
     if generated:
         _say(f"its token, for PYTEST_MS_TOKEN where pytest runs: {config.token}")

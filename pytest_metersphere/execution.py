@@ -13,12 +13,14 @@ from types import FrameType
 
 import msgspec
 
+from pytest_metersphere.dist import run as run_module
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Arrival, Feed, SpoolFeed
 from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.errors import NodeError, PreflightError
+from pytest_metersphere.options import OnNodeLoss
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -32,6 +34,7 @@ from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.terminal import Progress
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
+from pytest_metersphere.units import format_duration
 
 DRAIN = 5.0
 """Seconds that the last frames may take once a slice should be over."""
@@ -67,11 +70,25 @@ class Planned:
 class Execution:
     """One run."""
 
-    def __init__(self, run: Run, planned: Planned, watch: Callable[[Progress], None]) -> None:
-        """Prepare to run the slices of `run`; `watch` is told of every second that is settled."""
+    def __init__(
+        self,
+        run: Run,
+        planned: Planned,
+        watch: Callable[[Progress], None],
+        on_node_loss: OnNodeLoss = "fail",
+    ) -> None:
+        """Prepare to run the slices of `run`.
+
+        Args:
+            run: the slices, not started yet.
+            planned: what they are to do.
+            watch: is told of every second that is settled.
+            on_node_loss: whether the load of the others ends with a lost node or worker.
+        """
         self._run = run
         self._planned = planned
         self._watch = watch
+        self._goes_on = on_node_loss == "continue"
         self._slices = {item.id: item for item in run.slices}
         self._collector = self._new_collector()
         self._losses: dict[tuple[str, int], WorkerLoss] = {}
@@ -140,8 +157,8 @@ class Execution:
                 return
 
     def _to_be_stopped(self) -> bool:
-        lost = self._losses or self._silent
-        return bool(lost or self._aborted or self._collector.contradicted)
+        lost = (self._losses or self._silent) and not self._goes_on
+        return bool(lost or self._aborted or self._spread_reasons() or self._collector.contradicted)
 
     def _drain(self, feed: Feed) -> None:
         """Take what the stopped slices still have to say."""
@@ -258,7 +275,8 @@ class Execution:
         return max(0.0, max(ends, default=0.0) - self._planned.scenario.profile.warmup)
 
     def _invalid_reasons(self) -> list[str]:
-        reasons = [self._loss_reason(key, loss) for (key, _), loss in self._losses.items()]
+        reasons = self._spread_reasons()
+        reasons += [self._loss_reason(key, loss) for (key, _), loss in self._losses.items()]
         reasons += [
             f"{why} (lost after second {self._last_second(key)})" for key, why in self._silent.items()
         ]
@@ -276,6 +294,13 @@ class Execution:
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
         return reasons
+
+    def _spread_reasons(self) -> list[str]:
+        spread, limit = self._run.go_spread, run_module.GO_SPREAD_LIMIT
+        if spread <= limit:
+            return []
+        found, allowed = format_duration(spread), format_duration(limit)
+        return [f"the nodes began {found} apart, at most {allowed} is allowed: their seconds do not match"]
 
     def _last_second(self, key: str) -> int:
         return self._collector.slices[key].complete

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.checks import Wanted
+from pytest_metersphere.dist.fleet import Fleet, require_certificates
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.plan import make_plan
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
+from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.engine.messages import Collection, Part
@@ -54,6 +57,7 @@ class LoadSession:
         self._directory: ReportDirectory | None = None
         self._bundle: bytes | None = None
         self._sys_path: tuple[str, ...] = ()
+        self._wanted = Wanted(self._version)
 
     def effective(self, scenario: Scenario) -> Scenario:
         """Return the scenario with the options of this session applied.
@@ -71,13 +75,14 @@ class LoadSession:
         return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds)
 
     def declared_plan(self, scenario: Scenario) -> Planned:
-        """Plan on declared capacities, without contacting a node.
+        """Plan on declared capacities, without contacting a node; names of the pool are resolved.
 
         Raises:
             ConfigError: a node that is not local has no declared capacity.
             CapacityError: the users are more than the pool carries.
+            PreflightError: a name that stands for several nodes cannot be resolved.
         """
-        nodes = self.pool.nodes
+        nodes = resolved(self.pool).nodes
         capacities = [_declared(spec, index, len(nodes)) for index, spec in enumerate(nodes)]
         return self._planned(scenario, [spec.name for spec in nodes], capacities)
 
@@ -91,15 +96,20 @@ class LoadSession:
         for scenario in scenarios:
             self.effective(scenario)
         self._directory = ReportDirectory(Path(self.settings.report_dir))
-        token = self.settings.token
-        self._fleet = Fleet(self.pool, token.reveal() if token else "")
+        self._fleet = self._new_fleet()
         if self.settings.preflight != "off":
-            for check in self._fleet.check(self._version):
+            for check in self._fleet.check(self._wanted):
                 if not check.ok:
-                    raise PreflightError(check.hint or check.detail)
+                    raise PreflightError(check.text)
         for scenario in scenarios:
             self.plan(scenario)
         self._directory.clear()
+
+    def _new_fleet(self) -> Fleet:
+        settings = self.settings
+        if settings.node_cafile:
+            require_certificates(settings.node_cafile, settings.node_cafile_source)
+        return Fleet(self.pool, settings.token.reveal() if settings.token else "", settings.node_cafile)
 
     def plan(self, scenario: Scenario) -> Planned:
         """Plan on what the nodes have free now.
@@ -129,6 +139,8 @@ class LoadSession:
         sources = gather(Path(self.settings.rootdir), test_files, self.settings.bundle)
         self._bundle = pack(sources)
         self._sys_path = sources.sys_path
+        if not self.pool.is_local:
+            self._wanted = Wanted(self._version, platform.python_version(), required_packages(sources))
 
     @property
     def remote_nodes(self) -> list[str]:
@@ -150,7 +162,7 @@ class LoadSession:
                 run.add(
                     node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
                 )
-        execution = Execution(run, planned, watch)
+        execution = Execution(run, planned, watch, self.settings.on_node_loss)
         try:
             execution.execute()
         finally:

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import secrets
-import socket
 from collections.abc import Iterator
 from typing import Any, Self, TypeVar
 
 import msgspec
 import requests
 
+import pytest_metersphere
+from pytest_metersphere.dist.reasons import causes_of, why_no_answer
 from pytest_metersphere.dist.wire import (
+    PROTOCOL,
     CheckAnswer,
     CheckRequest,
     FrameBatch,
     NodeInfo,
     Refusal,
     SliceInfo,
+    Spoken,
     StartRequest,
     StopRequest,
+    version_skew,
 )
 from pytest_metersphere.errors import CapacityError, NodeError
 from pytest_metersphere.units import format_duration, format_size
 
 CONNECT_LIMIT = 3.0
 """Seconds to connect to a node."""
-READ_LIMIT = 20.0
+READ_LIMIT = 5.0
 """Seconds to wait for an answer, on top of what was asked for with `wait`."""
+LIVELY_LIMIT = 3.0
+"""The same where another attempt follows soon: frames and leases."""
+START_WAIT = 60.0
+"""Seconds that a node may take to unpack a bundle and to start its workers."""
+DELETE_WAIT = 15.0
+"""Seconds that a node may take to end all processes of a slice."""
 
 MAX_ANSWER = 128 << 20
 """Largest answer that is read, in bytes."""
@@ -43,6 +52,15 @@ class _Status(msgspec.Struct):
 
     success: bool
     data: str
+
+
+class _SpringError(msgspec.Struct):
+    """What a stock MeterSphere node-controller, a Spring application, says about an unknown path."""
+
+    timestamp: Any
+    status: int
+    error: str
+    path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,16 +113,25 @@ class NodeClient:
 
     Attributes:
         name: the node's name in the pool, used in messages.
-        base_url: `http://host:port`.
+        base_url: `http://host:port` or `https://host:port`.
     """
 
-    def __init__(self, name: str, base_url: str, token: str) -> None:
-        """Prepare; nothing is sent yet."""
+    def __init__(self, name: str, base_url: str, token: str, cafile: str | None = None) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            name: see the class.
+            base_url: see the class.
+            token: the node's token.
+            cafile: file of the certificates that vouch for the node's, when it speaks TLS.
+        """
         self.name = name
         self.base_url = base_url.rstrip("/")
+        self._cafile = cafile
         self._session = requests.Session()
         # a ~/.netrc entry would replace our token, and HTTP_PROXY would catch even loopback
         self._session.trust_env = False
+        self._session.verify = cafile or True
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
@@ -126,8 +153,15 @@ class NodeClient:
             raise NodeError(self.name, f"the node-controller at {self.base_url} says that it is not well")
 
     def info(self) -> NodeInfo:
-        """Return what the node is and holds."""
-        return self._json("GET", "/v1/node", NodeInfo)
+        """Return what the node is and holds; NodeError names both versions when it is too old or too new."""
+        path = "/v1/node"
+        data = self._call("GET", path)
+        try:
+            return self._decoded(path, data, NodeInfo, msgspec.json.decode)
+        except NodeError:
+            spoken = self._decoded(path, data, Spoken, msgspec.json.decode)
+            ours = Spoken(protocol=PROTOCOL, version=pytest_metersphere.__version__)
+            raise NodeError(self.name, version_skew(node=spoken, controller=ours)) from None
 
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Ask whether it could take a slice now."""
@@ -143,7 +177,12 @@ class NodeClient:
         encoded = encode_bundle(bundle) if isinstance(bundle, bytes) else bundle
         body, content_type = encode_start(request, encoded)
         return self._json(
-            "POST", "/v1/slices", SliceInfo, data=body, headers={"Content-Type": content_type}, wait=60.0
+            "POST",
+            "/v1/slices",
+            SliceInfo,
+            data=body,
+            headers={"Content-Type": content_type},
+            wait=START_WAIT,
         )
 
     def state(self, slice_id: str, wait_while: str = "", wait: float = 0.0) -> SliceInfo:
@@ -163,13 +202,13 @@ class NodeClient:
 
     def lease(self, slice_id: str) -> SliceInfo:
         """Tell a slice that its controller is there."""
-        return self._json("POST", f"/v1/slices/{slice_id}/lease", SliceInfo)
+        return self._json("POST", f"/v1/slices/{slice_id}/lease", SliceInfo, limit=LIVELY_LIMIT)
 
     def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch:
         """Return the frames with sequences above `after`; waits up to `wait` seconds for one."""
         params = {"after": str(after), "wait": f"{wait:g}"}
         path = f"/v1/slices/{slice_id}/frames"
-        data = self._call("GET", path, params=params, wait=wait)
+        data = self._call("GET", path, params=params, wait=wait, limit=LIVELY_LIMIT)
         return self._decoded(path, data, FrameBatch, msgspec.msgpack.decode)
 
     def log(self, slice_id: str) -> str:
@@ -178,7 +217,7 @@ class NodeClient:
 
     def delete(self, slice_id: str) -> None:
         """Stop a slice if needed and free everything; a slice that is not there is no error."""
-        self._call("DELETE", f"/v1/slices/{slice_id}")
+        self._call("DELETE", f"/v1/slices/{slice_id}", wait=DELETE_WAIT)
 
     def _json(self, method: str, path: str, kind: type[T], **options: Any) -> T:
         return self._decoded(path, self._call(method, path, **options), kind, msgspec.json.decode)
@@ -190,9 +229,11 @@ class NodeClient:
             raise self._stranger(path, f"with {data[:80]!r}") from None
         return value
 
-    def _call(self, method: str, path: str, wait: float = 0.0, **options: Any) -> bytes:
+    def _call(
+        self, method: str, path: str, wait: float = 0.0, limit: float | None = None, **options: Any
+    ) -> bytes:
         """Send a request and return the body of the answer."""
-        limits = (CONNECT_LIMIT, READ_LIMIT + wait)
+        limits = (CONNECT_LIMIT, (READ_LIMIT if limit is None else limit) + wait)
         try:
             with self._session.request(
                 method, self.base_url + path, timeout=limits, allow_redirects=False, stream=True, **options
@@ -217,6 +258,8 @@ class NodeClient:
         try:
             refusal = msgspec.json.decode(data, type=Refusal)
         except (msgspec.MsgspecError, ValueError, RecursionError):
+            if path == "/v1/node" and response.status_code == 404 and self._is_stock(data):
+                return NodeError(self.name, self._no_stock_yet(), response.status_code)
             kind = response.headers.get("Content-Type", "no content type")
             return self._stranger(path, f"with HTTP {response.status_code} ({kind})", response.status_code)
         if refusal.error == "capacity":
@@ -231,50 +274,41 @@ class NodeClient:
 
     def _stranger(self, path: str, how: str, status: int | None = None) -> NodeError:
         """Return the error for an answer that a node-controller of ours would not give."""
-        hint = (
-            "; it may be a stock MeterSphere node-controller" if path == "/v1/node" and status == 404 else ""
-        )
         return NodeError(
             self.name,
             f"what listens on {self.base_url} is no node-controller of pytest-metersphere: it answered"
-            f" {path} {how}{hint}",
+            f" {path} {how}",
             status,
+        )
+
+    def _is_stock(self, data: bytes) -> bool:
+        """Return whether a refusal is Spring's, and from an application with MeterSphere's /status."""
+        try:
+            msgspec.json.decode(data, type=_SpringError)
+            self.status()
+        except (NodeError, msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        return True
+
+    def _no_stock_yet(self) -> str:
+        return (
+            f"a stock MeterSphere node-controller listens on {self.base_url}: a later version runs load on"
+            " those; until then start `pytest-metersphere node` on that machine, on another port"
         )
 
     def _reason_of(self, error: Exception, read_limit: float) -> str:
         """Return in words why there was no answer."""
-        causes = list(_causes(error))
-        numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
         if isinstance(error, requests.ConnectTimeout):
             limit = format_duration(CONNECT_LIMIT)
             return f"{self.base_url} does not answer within {limit}: is a firewall in between?"
-        if isinstance(error, requests.ReadTimeout):
-            return (
-                f"{self.base_url} took the request, but gave no answer within {format_duration(read_limit)}"
-            )
-        if errno.ECONNREFUSED in numbers:
-            return f"{self.base_url} refused the connection: start `pytest-metersphere node` there"
-        if any(isinstance(cause, socket.gaierror) for cause in causes):
-            return f"the name in {self.base_url} cannot be resolved"
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
             return f"{self.base_url} is no URL"
-        return f"the connection to {self.base_url} failed: {causes[-1]}"
+        causes = causes_of(error)
+        if isinstance(error, requests.ReadTimeout) and "handshake" not in str(causes[-1]):
+            limit = format_duration(read_limit)
+            return f"{self.base_url} took the request, but gave no answer within {limit}"
+        return why_no_answer(self.base_url, causes, self._cafile)
 
 
 def _json_body(body: msgspec.Struct) -> dict[str, Any]:
     return {"data": msgspec.json.encode(body), "headers": {"Content-Type": "application/json"}}
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it, the deepest last; requests and urllib3 hide it in several ways."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        inner = [
-            value
-            for value in (getattr(current, "reason", None), *current.args)
-            if isinstance(value, BaseException)
-        ]
-        current = inner[-1] if inner else current.__cause__ or current.__context__

@@ -1,38 +1,17 @@
-"""The nodes of the session's pool, connected: local ones started, all of them checked."""
+"""The nodes of the session's pool, connected: names resolved, local ones started, all of them checked."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import ssl
 
-from pytest_metersphere.dist.client import NodeClient
+from pytest_metersphere.dist.checks import Wanted, check_node
 from pytest_metersphere.dist.local import LocalPool
+from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
-from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, NodeInfo
-from pytest_metersphere.errors import NodeError, PreflightError
+from pytest_metersphere.dist.resolve import resolved
+from pytest_metersphere.dist.wire import Check, NodeInfo
+from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.scenario.travel import is_loopback_host
-
-MAX_THREADS = 64
-T = TypeVar("T")
-S = TypeVar("S")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Node:
-    """A node that can be spoken to."""
-
-    name: str
-    url: str
-    token: str
-    capacity: int | None
-    loopback: bool
-
-    def connect(self) -> NodeClient:
-        """Return a new client of the node, for use in one thread."""
-        return NodeClient(self.name, self.url, self.token)
 
 
 class Fleet:
@@ -42,13 +21,19 @@ class Fleet:
         nodes: in the order of the pool.
     """
 
-    def __init__(self, pool: Pool, token: str) -> None:
-        """Start the local nodes of the pool; `token` is for the others.
+    def __init__(self, pool: Pool, token: str, cafile: str | None = None) -> None:
+        """Resolve what stands for several nodes, and start the local ones.
+
+        Args:
+            pool: the nodes as they were written.
+            token: what those which are not local ask for.
+            cafile: file of the certificates that vouch for these; with it they are spoken to over TLS.
 
         Raises:
-            PreflightError: a local node did not start.
+            PreflightError: a name cannot be resolved, or a local node did not start.
         """
-        local = [spec for spec in pool.nodes if spec.local]
+        specs = resolved(pool).nodes
+        local = [spec for spec in specs if spec.local]
         self._local = LocalPool(local) if local else None
         try:
             ports = iter(self._local.ports() if self._local else [])
@@ -58,15 +43,15 @@ class Fleet:
         self.nodes = [
             _node(spec, next(ports), self._local.token)
             if spec.local and self._local
-            else _node(spec, spec.port, token)
-            for spec in pool.nodes
+            else _node(spec, spec.port, token, cafile)
+            for spec in specs
         ]
 
-    def check(self, version: str) -> list[Check]:
-        """Check every node at once: reachable, ours, token, version."""
+    def check(self, wanted: Wanted) -> list[Check]:
+        """Check every node at once, each up to the first thing that does not hold."""
         return [
             check
-            for checks in in_parallel(lambda node: _checks(node, version), self.nodes)
+            for checks in in_parallel(lambda node: check_node(node, wanted), self.nodes)
             for check in checks
         ]
 
@@ -86,17 +71,33 @@ class Fleet:
             self._local = None
 
 
-def in_parallel(work: Callable[[S], T], subjects: Sequence[S]) -> list[T]:
-    """Do the same with all subjects at once and return the results in order; the first error is raised."""
-    if not subjects:
-        return []
-    with ThreadPoolExecutor(min(MAX_THREADS, len(subjects))) as pool:
-        return list(pool.map(work, subjects))
+def require_certificates(cafile: str, source: str) -> None:
+    """See that a file holds certificates.
+
+    Raises:
+        ConfigError: it does not; names the file and `source`, where it was written.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile)
+    except (ssl.SSLError, OSError) as error:
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{source}: {cafile!r} holds no certificates in PEM form ({why}); name the file of the authority"
+            " that signed those of the nodes"
+        ) from None
 
 
-def _node(spec: NodeSpec, port: int, token: str) -> Node:
+def _node(spec: NodeSpec, port: int, token: str, cafile: str | None = None) -> Node:
     host = f"[{spec.host}]" if ":" in spec.host else spec.host
-    return Node(spec.name, f"http://{host}:{port}", token, spec.capacity, is_loopback_host(spec.host))
+    return Node(
+        name=spec.name,
+        host=spec.host,
+        url=f"{'https' if cafile else 'http'}://{host}:{port}",
+        token=token,
+        capacity=spec.capacity,
+        loopback=is_loopback_host(spec.host),
+        cafile=cafile,
+    )
 
 
 def _info(node: Node) -> NodeInfo:
@@ -106,30 +107,3 @@ def _info(node: Node) -> NodeInfo:
 
 def _free(node: Node, info: NodeInfo) -> int:
     return info.free if node.capacity is None else min(info.free, node.capacity)
-
-
-def _checks(node: Node, version: str) -> list[Check]:
-    """Return the findings about one node, up to the first that does not hold."""
-    begin = time.monotonic()
-    findings: list[Check] = []
-    try:
-        with node.connect() as client:
-            client.status()
-            findings.append(_passed(node, "answers", "reachable", begin))
-            info = client.info()
-            findings.append(_passed(node, "is ours and takes the token", f"version {info.version}", begin))
-            answer = client.check(CheckRequest(protocol=PROTOCOL, version=version, users=0))
-            findings += [_named(node, check) for check in answer.checks]
-    except NodeError as error:
-        findings.append(Check(name=f"node {node.name}", ok=False, detail=str(error), hint=str(error)))
-    return findings
-
-
-def _passed(node: Node, name: str, detail: str, begin: float) -> Check:
-    return Check(name=f"node {node.name} {name}", ok=True, detail=detail, seconds=time.monotonic() - begin)
-
-
-def _named(node: Node, check: Check) -> Check:
-    check.name = f"node {node.name}: {check.name}"
-    check.hint = check.hint and f"node {node.name}: {check.hint}"
-    return check

@@ -13,6 +13,7 @@ from pytest_metersphere.units import MAX_USERS
 
 DEFAULT_PORT = 8082
 LOCAL = "local"
+_DNS = "dns+"
 _LOOPBACK = "127.0.0.1"
 _EXAMPLE = "10.0.0.11=4000,10.0.0.12:9000=2000"
 _LINE_EXAMPLE = "perf: 10.0.0.11=4000 10.0.0.12:9000=2000"
@@ -26,11 +27,13 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One node as it was written down.
 
     Attributes:
-        name: unique in the pool; without a name of its own `host:port`, a local one `local-1` and so on.
+        name: unique in the pool; without a name of its own `host:port`, a local one `local-1` and so on,
+            one for every address `dns+host:port`.
         host: host name, IPv4 address, or IPv6 address without brackets.
         port: TCP port; 0 for a local node, whose port is known once it runs.
         capacity: users that it may carry, None when the node itself is to say.
         local: it is started by this session, on loopback.
+        every_address: it stands for one node at each address of the host (`dist.resolve`).
     """
 
     name: str
@@ -38,6 +41,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     capacity: int | None = None
     local: bool = False
+    every_address: bool = False
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,12 +154,18 @@ def _remote_node(piece: str, place: str, capacity: str | None) -> NodeSpec:
             f"{piece!r}: {name!r} is not a node's name (letters, digits, _ . -), "
             f"write for example big@10.0.0.11=4000"
         )
-    host, port = _address(piece, address)
+    dns = address.startswith(_DNS)
+    host, port = _address(piece, address.removeprefix(_DNS))
+    if dns and (":" in host or _is_ipv4(host)):
+        raise ConfigError(
+            f"{piece!r}: {_DNS} stands before a name, and {host} is an address; write it without"
+        )
     return NodeSpec(
-        name=name or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
+        name=name or (f"[{host}]:{port}" if ":" in host else f"{_DNS if dns else ''}{host}:{port}"),
         host=host,
         port=port,
         capacity=None if capacity is None else _capacity(piece, capacity, "10.0.0.11=4000"),
+        every_address=dns,
     )
 
 

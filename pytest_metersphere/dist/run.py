@@ -7,10 +7,10 @@ import dataclasses
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pytest_metersphere.dist.client import NodeClient, encode_bundle
-from pytest_metersphere.dist.fleet import Node, in_parallel
+from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
@@ -19,6 +19,8 @@ from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 READY_DEADLINE = 30.0
 LEASE = 15.0
 RENEWED_EVERY = 3.0
+GO_SPREAD_LIMIT = 1.0
+"""Seconds between the first and the last acknowledgement of go above which a run is invalid."""
 EVERY_SECOND_UP_TO = 200
 """Nodes above which a frame sums up LONG_INTERVAL seconds: what the controller reads stays bounded."""
 LONG_INTERVAL = 5
@@ -114,14 +116,17 @@ class Run:
 
     def go(self) -> None:
         """Let all slices begin (NodeError when one does not acknowledge)."""
-        acknowledged = in_parallel(self._go, self.slices)
+        with self._clients() as clients:
+            # connections are opened first, so that go itself is one short message to each node
+            in_parallel(_renewed, clients)
+            acknowledged = in_parallel(_begun, clients)
         self.go_spread = max(acknowledged) - min(acknowledged)
 
-    @staticmethod
-    def _go(item: Slice) -> float:
-        with item.node.connect() as client:
-            client.go(item.id)
-            return time.monotonic()
+    @contextlib.contextmanager
+    def _clients(self) -> Iterator[list[tuple[Slice, NodeClient]]]:
+        """Yield a client for each slice."""
+        with contextlib.ExitStack() as stack:
+            yield [(item, stack.enter_context(item.node.connect())) for item in self.slices]
 
     def stop(self, grace: float | None = None) -> None:
         """Tell all slices to end; those that do not answer end by their lease."""
@@ -150,8 +155,7 @@ class Run:
         return [error for error in outcomes if error is not None]
 
     def _renew(self) -> None:
-        with contextlib.ExitStack() as stack:
-            clients = [(item, stack.enter_context(item.node.connect())) for item in self.slices]
+        with self._clients() as clients:
             while not self._closing.wait(RENEWED_EVERY):
                 in_parallel(_renewed, clients)
 
@@ -160,6 +164,12 @@ def _renewed(pair: tuple[Slice, NodeClient]) -> None:
     item, client = pair
     with contextlib.suppress(NodeError):
         client.lease(item.id)
+
+
+def _begun(pair: tuple[Slice, NodeClient]) -> float:
+    item, client = pair
+    client.go(item.id)
+    return time.monotonic()
 
 
 def _ready(item: Slice, deadline: float) -> SliceInfo:

@@ -29,11 +29,13 @@ class Sources:
         root: the rootdir.
         files: absolute paths, all under the rootdir.
         sys_path: folders that hold the top-level modules among them, relative to the rootdir.
+        imported: those of the files that were imported, and the test files with their conftests.
     """
 
     root: Path
     files: frozenset[Path]
     sys_path: tuple[str, ...]
+    imported: frozenset[Path] = frozenset()
 
 
 def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> Sources:
@@ -50,19 +52,22 @@ def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> S
     installed = _installed_folders()
     files: set[Path] = set()
     folders: list[Path] = []
-    for module in _imported(root, installed):
+    modules = _imported(root, installed)
+    for module in modules:
         top = _top_level(module)
         for place in _places(top):
             if _is_ours(place, root, installed):
                 files.update(_walk(place) if place.is_dir() else [place])
                 folders.append(place.parent)
-    for test_file in test_files:
-        files.add(_test_file(Path(os.path.realpath(test_file)), root))
+    tests = {_test_file(Path(os.path.realpath(test_file)), root) for test_file in test_files}
+    files |= tests
     files.update(_conftests(root, files))
+    begun = tests | {Path(os.path.realpath(str(module.__file__))) for module in modules}
+    begun.update(_conftests(root, tests))
     for pattern in patterns:
         files.update(_matches(root, pattern))
     relative = dict.fromkeys(os.path.relpath(folder, root) for folder in _in_sys_path_order(folders))
-    return Sources(root, frozenset(files), tuple(relative))
+    return Sources(root, frozenset(files), tuple(relative), frozenset(begun & files))
 
 
 def pack(sources: Sources) -> bytes:

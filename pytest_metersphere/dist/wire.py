@@ -17,8 +17,24 @@ from pytest_metersphere.engine.messages import Collection, Part
 PROTOCOL = 2
 MAX_INTERVAL = 60
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
+TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
 
 SliceState = Literal["starting", "ready", "running", "stopping", "ended", "failed"]
+
+
+class Spoken(msgspec.Struct, kw_only=True):
+    """What every request, and every node, says of its maker, whatever else changes between versions."""
+
+    protocol: int
+    version: str
+
+
+def version_skew(*, node: Spoken, controller: Spoken) -> str:
+    """Return in words that node and controller do not understand each other, and what to do."""
+    return (
+        f"the node has version {node.version} (protocol {node.protocol}), the controller {controller.version}"
+        f" (protocol {controller.protocol}): install the same version of pytest-metersphere on both"
+    )
 
 
 class NodeInfo(msgspec.Struct, kw_only=True):
@@ -48,21 +64,42 @@ class NodeInfo(msgspec.Struct, kw_only=True):
 
 
 class CheckRequest(msgspec.Struct, kw_only=True):
-    """Body of `POST /v1/check`: could this node take such a slice now?"""
+    """Body of `POST /v1/check`: could this node take such a slice now?
+
+    Attributes:
+        users: users of the slice.
+        python: the controller's version of Python, `3.11.7`; empty when it does not matter.
+        packages: versions of the distributions that the tests import, by name.
+    """
 
     protocol: int
     version: str
     users: int
+    python: str = ""
+    packages: dict[str, str] = {}
 
 
 class Check(msgspec.Struct, kw_only=True):
-    """One finding of a preflight: what was checked, whether it holds, and what to do if not."""
+    """One finding of a preflight.
+
+    Attributes:
+        name: what was checked.
+        ok: whether it holds.
+        detail: what was found.
+        hint: what to do when it does not hold; empty when that is in `detail`.
+        seconds: how long it took.
+    """
 
     name: str
     ok: bool
     detail: str
     hint: str = ""
     seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """Return what was found and what to do, in one line."""
+        return f"{self.detail}; {self.hint}" if self.hint else self.detail
 
 
 class CheckAnswer(msgspec.Struct, kw_only=True):

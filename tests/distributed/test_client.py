@@ -27,6 +27,7 @@ from tests.fakes.nodes import (
     start_request,
     when,
 )
+from tests.fakes.stock import StockController
 from tests.fakes.worker import Script
 
 
@@ -152,13 +153,34 @@ def test_something_else_answers(answer: bytes, said: str) -> None:
 
 
 def test_a_stock_node_controller_is_recognised() -> None:
-    """What answers like MeterSphere's own node-controller gets a word of its own."""
-    spring = b'{"timestamp":"now","status":404,"error":"Not Found","path":"/v1/node"}'
-    with listener(http("404 Not Found", "application/json", spring)) as url:
-        error = complaint(url)
+    """MeterSphere's own node-controller is called by its name, and the message says what to do meanwhile."""
+    with StockController() as stock:
+        error = complaint(stock.url)
 
-    assert "it may be a stock MeterSphere node-controller" in str(error)
+    assert str(error) == (
+        f"node n1: a stock MeterSphere node-controller listens on {stock.url}: a later version runs load on"
+        " those; until then start `pytest-metersphere node` on that machine, on another port"
+    )
     assert error.status == 404
+
+
+def test_another_spring_application_is_no_stock_node_controller() -> None:
+    """Spring's words for an unknown path do not make a node-controller: its /status must be there, too."""
+    with StockController(status=False) as stock:
+        error = complaint(stock.url)
+
+    assert f"what listens on {stock.url} is no node-controller of pytest-metersphere" in str(error)
+    assert "answered /v1/node with HTTP 404 (application/json)" in str(error)
+
+
+def test_a_node_of_a_later_version_is_named_with_both_versions() -> None:
+    """Even one whose answers have changed says who it is, and that is told instead of a decoding error."""
+    later = b'{"protocol": 99, "version": "9.9", "capacities": [1, 2]}'
+    with listener(http("200 OK", "application/json", later)) as url:
+        text = str(complaint(url))
+
+    assert text.startswith("node n1: the node has version 9.9 (protocol 99), the controller ")
+    assert f"{pytest_metersphere.__version__} (protocol {PROTOCOL})" in text
 
 
 def test_the_status_of_a_stock_node_controller_is_understood() -> None:

@@ -261,7 +261,10 @@ def test_a_node_on_the_network_is_warned_about(start: Starter) -> None:
     code, _, errors = outcome(process)
 
     assert code == 0
-    assert errors == "pytest-metersphere node: warning: 0.0.0.0 is open to the network without TLS\n"
+    assert errors == (
+        "pytest-metersphere node: warning: 0.0.0.0 is open to the network without TLS;"
+        " --tls-cert and --tls-key switch it on\n"
+    )
 
 
 def test_the_help_lists_the_options_and_no_secret(start: Starter) -> None:

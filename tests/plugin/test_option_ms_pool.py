@@ -265,11 +265,3 @@ def test_an_option_of_a_later_version_is_unknown(scenario: Inner, option: str) -
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*unrecognized arguments: {option}"])
-
-
-def test_the_option_for_lost_nodes_is_unknown_yet(scenario: Inner) -> None:
-    """With its value apart, too."""
-    result = scenario.run("--ms-pool=local", "--ms-on-node-loss", "fail")
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*unrecognized arguments: --ms-on-node-loss*"])

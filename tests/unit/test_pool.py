@@ -34,6 +34,17 @@ def complaint(text: str) -> str:
         ("[FD00:0::11]", NodeSpec(name="[fd00::11]:8082", host="fd00::11", port=8082)),
         ("six@[fd00::11]=5", NodeSpec(name="six", host="fd00::11", port=8082, capacity=5)),
         ("localhost=5", NodeSpec(name="localhost:8082", host="localhost", port=8082, capacity=5)),
+        (
+            "dns+nodes.load.svc:9000=1000",
+            NodeSpec(
+                name="dns+nodes.load.svc:9000",
+                host="nodes.load.svc",
+                port=9000,
+                capacity=1000,
+                every_address=True,
+            ),
+        ),
+        ("k8s@dns+nodes:1", NodeSpec(name="k8s", host="nodes", port=1, every_address=True)),
     ],
 )
 def test_a_node_is_name_host_port_and_capacity(text: str, node: NodeSpec) -> None:
@@ -141,7 +152,12 @@ def test_the_source_of_a_text_is_named() -> None:
         ("a..b=4", "'a..b=4': 'a..b' is not a host", "10.0.0.11:8082=4000"),
         ("a/b=4", "'a/b=4': 'a/b' is not a host", "10.0.0.11:8082=4000"),
         (f"{'a' * 64}=4", "is not a host", "10.0.0.11:8082=4000"),
-        ("dns+nodes.load.svc:8082=1000", "'dns+nodes.load.svc' is not a host", "10.0.0.11:8082=4000"),
+        ("dns+=5", "'dns+=5': the host is missing", "10.0.0.11:8082=4000"),
+        ("dns+10.0.0.1=5", "dns+ stands before a name, and 10.0.0.1 is an address", "write it without"),
+        ("dns+[::1]:1=5", "dns+ stands before a name, and ::1 is an address", "write it without"),
+        ("dns+dns+a=5", "'dns+dns+a=5': 'dns+a' is not a host", "10.0.0.11:8082=4000"),
+        ("dns+local=5", "'dns+local=5': local nodes have neither name nor port", "local=400+200"),
+        ("dns+a=5,a=6", "the node a:8082 is there twice", "list it once"),
         ("@a=4", "'@a=4': '' is not a node's name", "big@10.0.0.11=4000"),
         ("ä@a=4", "'ä@a=4': 'ä' is not a node's name", "big@10.0.0.11=4000"),
         ("x@y@a=4", "'x@y@a=4': 'x@y' is not a node's name", "big@10.0.0.11=4000"),

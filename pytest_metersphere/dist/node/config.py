@@ -7,11 +7,12 @@ import os
 import platform
 import re
 import secrets
+import ssl
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_metersphere.dist.wire import TOKEN_VARIABLE
+from pytest_metersphere.dist.wire import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from pytest_metersphere.errors import ConfigError
 
 DEFAULT_PORT = 8082
@@ -42,6 +43,7 @@ class NodeConfig:
         host: address to listen on.
         port: port to listen on, 0 for any free one.
         max_slices: slices that it may hold at once.
+        tls: speaks TLS with this certificate; plain HTTP without.
         worker_command: starts a worker; `--fd N` is appended.
         spool_limit: bytes of frames kept for each slice.
         log_limit: bytes of its workers' output kept for each slice.
@@ -54,14 +56,50 @@ class NodeConfig:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     max_slices: int = DEFAULT_MAX_SLICES
+    tls: ssl.SSLContext | None = None
     worker_command: tuple[str, ...] = WORKER_COMMAND
     spool_limit: int = 1 << 30
     log_limit: int = 8 << 20
 
     @property
+    def scheme(self) -> str:
+        """Return what stands before `://` in the node's address."""
+        return "https" if self.tls else "http"
+
+    @property
     def on_loopback(self) -> bool:
         """Return whether only this machine can reach the node."""
         return is_loopback(self.host)
+
+
+def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
+    """Return how to speak TLS with a certificate (PEM, with those between it and its root) and its key.
+
+    Raises:
+        ConfigError: a file cannot be read, holds something else, is encrypted, or the two do not belong
+            together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for option, file in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{option}: {str(file)!r} cannot be read: {error.strerror or error}") from None
+    try:
+        context.load_cert_chain(cert, key, password=_refuse_password)
+    except (ssl.SSLError, OSError) as error:
+        why = getattr(error, "reason", None) or str(error)
+        raise ConfigError(
+            f"--tls-cert {str(cert)!r} and --tls-key {str(key)!r} are no certificate with its key ({why});"
+            " both are PEM files, the certificate with those between it and its root behind it"
+        ) from None
+    return context
+
+
+def _refuse_password() -> str:
+    raise ConfigError(
+        "--tls-key: the key is encrypted, and a node-controller has nobody to ask; decrypt it first"
+    )
 
 
 def available_cores() -> int:
@@ -105,19 +143,26 @@ def new_token() -> str:
 
 
 def find_token(file: Path | None) -> str | None:
-    """Return the token of a file, else that of the environment, None when neither is given.
+    """Return the token of a file, a variable, or a file that a variable names, None without any of them.
 
     Raises:
         ConfigError: the file cannot be read, or what is in it cannot be a token.
     """
-    if file is None:
-        text = os.environ.get(TOKEN_VARIABLE, "")
-        return _sound_token(text.strip(), TOKEN_VARIABLE) if text.strip() else None
+    if file is not None:
+        return _token_in(file, "--token-file")
+    text = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if text:
+        return _sound_token(text, TOKEN_VARIABLE)
+    named = os.environ.get(TOKEN_FILE_VARIABLE, "").strip()
+    return _token_in(Path(named).expanduser(), TOKEN_FILE_VARIABLE) if named else None
+
+
+def _token_in(file: Path, origin: str) -> str:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file: cannot read the token: {error}") from error
-    return _sound_token(text.strip(), f"--token-file {file}")
+        raise ConfigError(f"{origin}: cannot read the token: {error}") from error
+    return _sound_token(text.strip(), f"{origin} {file}")
 
 
 def _sound_token(text: str, origin: str) -> str:

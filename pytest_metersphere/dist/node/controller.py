@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 import pytest_metersphere
 from pytest_metersphere.dist.node.config import NodeConfig
+from pytest_metersphere.dist.node.packages import check_packages, check_python
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.signing import KEY_SIZE
@@ -26,7 +25,9 @@ from pytest_metersphere.dist.wire import (
     CheckRequest,
     NodeInfo,
     SliceInfo,
+    Spoken,
     StartRequest,
+    version_skew,
 )
 
 KEEP = 600.0
@@ -36,13 +37,6 @@ MAX_LEASE = 3600.0
 _SWEEP = 1.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 T = TypeVar("T")
-
-
-class Spoken(msgspec.Struct):
-    """What every request says of who sends it, whatever else changes between versions."""
-
-    protocol: int
-    version: str
 
 
 class NodeController:
@@ -83,15 +77,21 @@ class NodeController:
             slices=list(self._slices),
         )
 
-    def check(self, request: CheckRequest) -> list[Check]:
-        """Return whether it could take a slice of so many users now."""
-        return [
+    async def check(self, request: CheckRequest) -> list[Check]:
+        """Return whether it could take such a slice now."""
+        findings = [
             self._check_language("protocol", request.protocol, PROTOCOL),
             self._check_language("version", request.version, self.version),
             self._check_capacity(request.users),
             self._check_slices(),
             self._check_folder(),
         ]
+        if request.python:
+            findings.append(check_python(request.python))
+        if request.packages:
+            # a thousand packages are a thousand small files: other requests do not wait for them
+            findings.append(await asyncio.to_thread(check_packages, request.packages))
+        return findings
 
     def _check_language(self, name: str, asked: T, spoken: T) -> Check:
         detail = f"the node has {name} {spoken}, the controller has {asked}"
@@ -128,12 +128,8 @@ class NodeController:
             Refused: another protocol, or another version of pytest-metersphere.
         """
         if (spoken.protocol, spoken.version) != (PROTOCOL, self.version):
-            raise Refused(
-                409,
-                "version",
-                f"the node has version {self.version} (protocol {PROTOCOL}), the controller {spoken.version}"
-                f" (protocol {spoken.protocol}): install the same version of pytest-metersphere on both",
-            )
+            own = Spoken(protocol=PROTOCOL, version=self.version)
+            raise Refused(409, "version", version_skew(node=own, controller=spoken))
 
     async def start(self, request: StartRequest, bundle: bytes) -> SliceInfo:
         """Reserve capacity and start a slice.

@@ -129,7 +129,7 @@ class Seconds:
             if past > last + 1 and self._complete:
                 break
             past = min(past, last + 1)
-            reports = [self._pending.pop(second, None) or _Reports() for second in range(self._next, past)]
+            reports = [self._pending.pop(second, _Reports()) for second in range(self._next, past)]
             spans += self._spans(self._next, reports, complete=True)
             self._next = past
         return spans

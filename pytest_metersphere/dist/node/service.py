@@ -17,11 +17,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from pytest_metersphere.dist.bundle import MAX_BUNDLE
 from pytest_metersphere.dist.node.config import NodeConfig
-from pytest_metersphere.dist.node.controller import NodeController, Spoken
+from pytest_metersphere.dist.node.controller import NodeController
 from pytest_metersphere.dist.node.guard import OPEN_PATH, Guard
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
-from pytest_metersphere.dist.wire import CheckAnswer, CheckRequest, StartRequest, StopRequest
+from pytest_metersphere.dist.wire import CheckAnswer, CheckRequest, Spoken, StartRequest, StopRequest
 from pytest_metersphere.units import format_size
 
 MAX_REQUEST = 16 << 20
@@ -54,7 +54,7 @@ async def serving(config: NodeConfig, sock: socket.socket) -> AsyncIterator[Node
     runner = web.AppRunner(application(node), access_log=None, logger=_silent, shutdown_timeout=_LAST_ANSWERS)
     try:
         await runner.setup()
-        await web.SockSite(runner, sock).start()
+        await web.SockSite(runner, sock, ssl_context=config.tls).start()
         yield node
     finally:
         with contextlib.suppress(TimeoutError):
@@ -117,7 +117,8 @@ class _Service:
         return _answer(self._node.info())
 
     async def check(self, request: web.Request) -> web.Response:
-        return _answer(CheckAnswer(checks=self._node.check(await _json(request, CheckRequest))))
+        wanted = await _json(request, CheckRequest)
+        return _answer(CheckAnswer(checks=await self._node.check(wanted)))
 
     async def start(self, request: web.Request) -> web.Response:
         parts = await _multipart(request)

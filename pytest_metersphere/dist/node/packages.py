@@ -1,0 +1,58 @@
+"""Whether this node has the packages and the Python that the controller's tests run on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Mapping
+
+from pytest_metersphere.dist.wire import Check
+
+MAX_PACKAGES = 1000
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+
+
+def check_packages(wanted: Mapping[str, str]) -> Check:
+    """Return whether the distributions are installed here in these versions; names each that is not."""
+    faults: dict[str, str] = {}
+    for name, version in list(wanted.items())[:MAX_PACKAGES]:
+        installed = _version_of(name)
+        if installed is None:
+            faults[f"{name}=={version}"] = f"{name} {version} is missing"
+        elif installed != version:
+            faults[f"{name}=={version}"] = f"{name} is {installed} there and {version} here"
+    if not faults:
+        return Check(
+            name="packages", ok=True, detail=f"{len(wanted)} packages that the tests import are there"
+        )
+    return Check(
+        name="packages",
+        ok=False,
+        detail=f"the tests import what differs on the node: {', '.join(faults.values())}",
+        hint=f"on the node, in the environment of pytest-metersphere: pip install {' '.join(faults)}",
+    )
+
+
+def check_python(wanted: str) -> Check:
+    """Return whether this Python is of the same minor version as the controller's, `3.11.7`."""
+    here = platform.python_version()
+    same = here.split(".")[:2] == wanted.split(".")[:2]
+    return Check(
+        name="python",
+        ok=same,
+        detail=f"Python is {here} there and {wanted} here",
+        hint="" if same else "run both on the same minor version of Python",
+    )
+
+
+def _version_of(name: str) -> str | None:
+    """Return the installed version of a distribution, None when it is not there or cannot be one."""
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        version: str | None = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return version

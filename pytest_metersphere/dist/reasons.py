@@ -1,0 +1,101 @@
+"""Why a node did not answer, in words, from what the sockets below said."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+CAFILE_VARIABLE = "PYTEST_MS_NODE_CAFILE"
+PROBE_LIMIT = 3.0
+"""Seconds to find out whether a port speaks TLS."""
+
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """Return an error and what caused it, the deepest last; HTTP libraries hide causes in several ways."""
+    return list(_causes(error))
+
+
+def why_no_answer(base_url: str, causes: Sequence[BaseException], cafile: str | None) -> str:
+    """Return why a request to a node got no answer, and what to do.
+
+    Args:
+        base_url: `http://host:port` or `https://host:port`.
+        causes: the error and what caused it, the deepest last.
+        cafile: file of the certificates that were to vouch for the node.
+    """
+    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
+    if errno.ECONNREFUSED in numbers:
+        return f"{base_url} refused the connection: start `pytest-metersphere node` there"
+    if numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH}:
+        return f"there is no route to {base_url}: is the machine up, and in this network?"
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return f"the name in {base_url} cannot be resolved"
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return _why_no_tls(base_url, cause, cafile)
+    if _is_handshake_timeout(causes[-1]):
+        return f"{base_url} took the connection, but gave no answer to TLS: is it a node-controller at all?"
+    if base_url.startswith("http:") and _hung_up(causes) and speaks_tls(base_url):
+        return (
+            f"{base_url} speaks TLS: set {CAFILE_VARIABLE} (or ini ms_node_cafile) to the certificate that"
+            " vouches for the node's"
+        )
+    return f"the connection to {base_url} failed: {causes[-1]}"
+
+
+def speaks_tls(base_url: str) -> bool:
+    """Return whether a port answers to TLS, whatever certificate it shows."""
+    parts = urlsplit(base_url)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent, only the kind of port is asked for
+    with contextlib.suppress(OSError, ValueError):
+        address = (parts.hostname or "", parts.port or 0)
+        with socket.create_connection(address, PROBE_LIMIT) as sock, context.wrap_socket(sock):
+            return True
+    return False
+
+
+def _why_no_tls(base_url: str, error: ssl.SSLError, cafile: str | None) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.rstrip(".")
+        advice = "put the certificate that signed it into that file, or give the node another with --tls-cert"
+        if "mismatch" in why:
+            advice = "name the node in the pool as its certificate does"
+        return f"the certificate of {base_url} is not vouched for by {cafile}: {why}; {advice}"
+    if error.reason in _NO_TLS:
+        return (
+            f"{base_url} does not speak TLS: start the node with --tls-cert and --tls-key, or, in a network"
+            f" that you trust, unset {CAFILE_VARIABLE} (or ini ms_node_cafile)"
+        )
+    return f"the TLS connection to {base_url} failed: {error.reason or error}"
+
+
+def _is_handshake_timeout(error: BaseException) -> bool:
+    return isinstance(error, TimeoutError) and "handshake" in str(error)
+
+
+def _hung_up(causes: Sequence[BaseException]) -> bool:
+    kinds = (http.client.HTTPException, ConnectionResetError, BrokenPipeError)
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        inner = [
+            value
+            for value in (getattr(current, "reason", None), *current.args)
+            if isinstance(value, BaseException)
+        ]
+        current = inner[-1] if inner else current.__cause__ or current.__context__
