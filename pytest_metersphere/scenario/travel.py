@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import enum
 import pathlib
 import re
+import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from pytest_metersphere.errors import TravelError
+from pytest_metersphere.scenario import classes
 
+Described = TypeVar("Described")
 _MAX_DEPTH = 100
 _TAG = "~"
 _PLAIN = (bool, float, str, bytes)
 _NAMES = (
     "None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, "
-    "datetime, date, time, timedelta and Path"
+    "datetime, date, time, timedelta, Path, UUID, Decimal, and members of enums and instances of "
+    "dataclasses that can be imported"
 )
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     complex: ("complex", lambda value: [value.real, value.imag]),
     bytearray: ("bytearray", bytes),
+    uuid.UUID: ("uuid", lambda value: value.bytes),
+    decimal.Decimal: ("decimal", str),
     datetime.datetime: ("datetime", lambda value: value.isoformat()),
     datetime.date: ("date", lambda value: value.isoformat()),
     datetime.time: ("time", lambda value: value.isoformat()),
@@ -32,6 +40,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda value: int(value, 16),
     "complex": lambda value: complex(*value),
     "bytearray": bytearray,
+    "uuid": lambda value: uuid.UUID(bytes=value),
+    "decimal": decimal.Decimal,
+    "enum": lambda value: classes.member_of(*value),
+    "dataclass": lambda value: classes.instance_of(
+        value[0], value[1], {name: _unpacked(item) for name, item in value[2]}
+    ),
     "datetime": datetime.datetime.fromisoformat,
     "date": datetime.date.fromisoformat,
     "time": datetime.time.fromisoformat,
@@ -61,7 +75,11 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Return the value that `encode` wrote."""
+    """Return the value that `encode` wrote.
+
+    Raises:
+        TravelError: a class in it cannot be imported here, or is another one.
+    """
     return _unpacked(msgspec.msgpack.decode(data))
 
 
@@ -74,6 +92,10 @@ def loopback_url(value: object) -> str | None:
         inside = [*value.keys(), *value.values()]
     elif isinstance(value, (list, tuple, set, frozenset)):
         inside = list(value)
+    elif isinstance(value, enum.Enum):
+        inside = [value.value]
+    elif classes.is_dataclass_instance(value):
+        inside = list(classes.values_of(value))
     return next(filter(None, map(loopback_url, inside)), None)
 
 
@@ -103,7 +125,33 @@ def _packed(value: Any, where: str, depth: int) -> Any:
         return {_TAG: name, "": write(value)}
     if isinstance(value, pathlib.PurePath):
         return {_TAG: "path", "": str(value)}
+    if isinstance(value, enum.Enum):
+        return {
+            _TAG: "enum",
+            "": _named(where, lambda: [*classes.address_of(kind), classes.member_key(value)]),
+        }
+    if classes.is_dataclass_instance(value):
+        return _packed_dataclass(value, where, depth + 1)
     return _packed_container(value, kind, where, depth + 1)
+
+
+def _packed_dataclass(value: Any, where: str, depth: int) -> Any:
+    module, name = _named(where, lambda: classes.address_of(type(value)))
+    fields = _named(where, lambda: classes.fields_of(value)).items()
+    pairs = [[field, _packed(item, f"{where}.{field}", depth)] for field, item in fields]
+    return {_TAG: "dataclass", "": [module, name, pairs]}
+
+
+def _named(where: str, describe: Callable[[], Described]) -> Described:
+    """Return how a class describes itself; what is wrong with it is told with its place."""
+    try:
+        return describe()
+    except TravelError as error:
+        raise TravelError(f"{error}{_place(where)}, so it cannot travel") from None
+
+
+def _place(where: str) -> str:
+    return f" (at {where.strip()})" if where else ""
 
 
 def _packed_container(value: Any, kind: type, where: str, depth: int) -> Any:
@@ -118,8 +166,9 @@ def _packed_container(value: Any, kind: type, where: str, depth: int) -> Any:
             for key, item in value.items()
         ]
         return {_TAG: "dict", "": pairs}
-    place = f" (at {where.strip()})" if where else ""
-    raise TravelError(f"{kind.__module__}.{kind.__qualname__}{place} cannot travel; what can: {_NAMES}")
+    raise TravelError(
+        f"{kind.__module__}.{kind.__qualname__}{_place(where)} cannot travel; what can: {_NAMES}"
+    )
 
 
 def _unpacked(value: Any) -> Any:
