@@ -26,6 +26,7 @@ TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
 NODE_CAFILE_KEY = "ms_node_cafile"
 DEFAULT_REPORT_DIR = "ms-report"
+DEFAULT_KAFKA_PREFIX = "ms-load"
 
 
 class _Declaration(msgspec.Struct, frozen=True):
@@ -44,6 +45,12 @@ _DECLARATIONS = (
         "NAME-or-SPEC",
         "Run load scenarios on this pool: a name from ini ms_pools, or nodes as local, local=400+200 or "
         "10.0.0.11=4000,10.0.0.12:9000=2000. Without it, or with none, they run once as functional tests",
+    ),
+    _Declaration(
+        "--ms-kafka",
+        "HOST:PORT,...",
+        "Kafka's bootstrap servers: results come over Kafka. Without it, or with none, they are pulled from "
+        "the nodes. How to log in is set by PYTEST_MS_KAFKA_* variables",
     ),
     _Declaration("--ms-report-dir", "DIR", f"Folder of the load reports (default: {DEFAULT_REPORT_DIR})"),
     _Declaration("--ms-users", "N", "Users of every selected scenario, for example 50, or 50%% to scale"),
@@ -75,6 +82,9 @@ _DECLARATIONS = (
         ini=False,
     ),
 )
+_INI_TEXTS = {
+    "ms_kafka_prefix": "What the names of the Kafka topics begin with (default: ms-load)",
+}
 _NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
     "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",
@@ -108,6 +118,36 @@ class Secret:
         return hash(self._text)
 
 
+class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach Kafka, as written; `dist.brokers` understands it.
+
+    Attributes:
+        text: the bootstrap servers.
+        source: where they were written, `--ms-kafka`, `PYTEST_MS_KAFKA` or `ini ms_kafka`.
+        prefix: what the topics' names begin with.
+        prefix_source: where that was written, empty for the default.
+        security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; empty when not set, as all below.
+        sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+        username: with SASL, the user.
+        password: with SASL, the user's password.
+        cafile: with TLS, file of the certificates to trust instead of the system's.
+        certfile: with TLS, file of the certificate that this client shows.
+        keyfile: file of its key, when it is not in `certfile`.
+    """
+
+    text: str
+    source: str
+    prefix: str = DEFAULT_KAFKA_PREFIX
+    prefix_source: str = ""
+    security_protocol: str = ""
+    sasl_mechanism: str = ""
+    username: str = ""
+    password: Secret | None = None
+    cafile: str = ""
+    certfile: str = ""
+    keyfile: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was set for this session.
 
@@ -131,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         node_cafile: absolute path of the certificates by which nodes that are not local prove who they
             are, over TLS; None for plain HTTP.
         node_cafile_source: where it was written, `PYTEST_MS_NODE_CAFILE` or `ini ms_node_cafile`.
+        kafka: how to reach Kafka, None when results are pulled from the nodes.
     """
 
     pool_text: str | None
@@ -150,6 +191,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     on_node_loss: OnNodeLoss = "fail"
     node_cafile: str | None = None
     node_cafile_source: str = ""
+    kafka: KafkaSettings | None
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -168,6 +210,8 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(option.flag, action=option.action, default=None, help=option.help, **details)
         if option.ini:
             parser.addini(_key(option.flag), f"Default of {option.flag}", type="string", default=None)
+    for key, text in _INI_TEXTS.items():
+        parser.addini(key, text, type="string", default=None)
     parser.addini(NODE_CAFILE_KEY, _NODE_CAFILE_TEXT, type="string", default=None)
     for key, text in _LINELISTS.items():
         parser.addini(key, text, type="linelist", default=[])
@@ -209,6 +253,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
         on_node_loss=_parsed(config, environ, "--ms-on-node-loss", _on_node_loss) or "fail",
         node_cafile=node_cafile.text if node_cafile else None,
         node_cafile_source=node_cafile.source if node_cafile else "",
+        kafka=_kafka(config, environ),
     )
 
 
@@ -224,11 +269,17 @@ def _written(config: pytest.Config, environ: Mapping[str, str], flag: str) -> _W
     option = config.getoption(_key(flag))
     if option is not None:
         return _Written(str(option).strip(), flag)
-    variable = environ.get(_variable(flag), "").strip()
+    return _written_below(config, environ, _key(flag))
+
+
+def _written_below(config: pytest.Config, environ: Mapping[str, str], key: str) -> _Written | None:
+    """Return what the variable or the ini value of a key says."""
+    name = f"PYTEST_{key.upper()}"
+    variable = environ.get(name, "").strip()
     if variable:
-        return _Written(variable, _variable(flag))
-    ini = _ini(config, _key(flag), str)
-    return _Written(ini.strip(), f"ini {_key(flag)}") if ini and ini.strip() else None
+        return _Written(variable, name)
+    ini = _ini(config, key, str)
+    return _Written(ini.strip(), f"ini {key}") if ini and ini.strip() else None
 
 
 def _ini(config: pytest.Config, key: str, kind: type[Value]) -> Value | None:
@@ -263,6 +314,23 @@ def _parsed(
 def _pool(config: pytest.Config, environ: Mapping[str, str]) -> _Written | None:
     written = _written(config, environ, "--ms-pool")
     return None if written is None or written.text in ("", "none") else written
+
+
+def _kafka(config: pytest.Config, environ: Mapping[str, str]) -> KafkaSettings | None:
+    servers = _written(config, environ, "--ms-kafka")
+    if servers is None or servers.text in ("", "none"):
+        return None
+    prefix = _written_below(config, environ, "ms_kafka_prefix") or _Written(DEFAULT_KAFKA_PREFIX, "")
+    password = environ.get("PYTEST_MS_KAFKA_PASSWORD", "")
+    plain = ("security_protocol", "sasl_mechanism", "username", "cafile", "certfile", "keyfile")
+    return KafkaSettings(
+        text=servers.text,
+        source=servers.source,
+        prefix=prefix.text,
+        prefix_source=prefix.source,
+        password=Secret(password) if password else None,
+        **{name: environ.get(f"PYTEST_MS_KAFKA_{name.upper()}", "").strip() for name in plain},
+    )
 
 
 def _preflight(text: str) -> Preflight:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import Secret, Settings, add_options, resolve
+from pytest_metersphere.options import KafkaSettings, Secret, Settings, add_options, resolve
 from pytest_metersphere.units import UsersOverride
 
 native_toml = pytest.mark.skipif(pytest.version_tuple < (9,), reason="native TOML came with pytest 9")
@@ -69,6 +69,7 @@ def test_nothing_set_is_functional_mode_with_defaults(session: Session) -> None:
         bundle=(),
         rootdir=str(session.path),
         token=None,
+        kafka=None,
     )
 
 
@@ -322,9 +323,7 @@ def test_a_report_folder_may_exist_already(session: Session) -> None:
     assert session.settings().report_dir == str(session.path / "ms-report")
 
 
-@pytest.mark.parametrize(
-    "arg", ["--ms-kafka=a:9092", "--ms-rate=5/s", "--ms-baseline=results.json"]
-)
+@pytest.mark.parametrize("arg", ["--ms-rate=5/s", "--ms-baseline=results.json"])
 def test_an_option_of_a_later_version_is_unknown(session: Session, arg: str) -> None:
     """Nothing is accepted in silence."""
     with pytest.raises(pytest.UsageError, match="unrecognized arguments"):
@@ -377,3 +376,71 @@ def test_secrets_are_equal_by_their_text() -> None:
     assert Secret("a") == Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_kafka_comes_with_its_variables(session: Session) -> None:
+    """The servers may stand in any of the three places, secrets only in the environment."""
+    session.ini("ms_kafka = ini:9092", "ms_kafka_prefix = ours")
+    variables = {
+        "PYTEST_MS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "PYTEST_MS_KAFKA_SASL_MECHANISM": "PLAIN",
+        "PYTEST_MS_KAFKA_USERNAME": "alice",
+        "PYTEST_MS_KAFKA_PASSWORD": " with spaces ",
+        "PYTEST_MS_KAFKA_CAFILE": "ca.pem",
+        "PYTEST_MS_KAFKA_CERTFILE": "cert.pem",
+        "PYTEST_MS_KAFKA_KEYFILE": "key.pem",
+    }
+    assert session.settings(**variables).kafka == KafkaSettings(
+        text="ini:9092",
+        source="ini ms_kafka",
+        prefix="ours",
+        prefix_source="ini ms_kafka_prefix",
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        username="alice",
+        password=Secret(" with spaces "),
+        cafile="ca.pem",
+        certfile="cert.pem",
+        keyfile="key.pem",
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "environ", "servers", "source"),
+    [
+        ((), {}, "ini:9092", "ini ms_kafka"),
+        ((), {"PYTEST_MS_KAFKA": "env:9092"}, "env:9092", "PYTEST_MS_KAFKA"),
+        (("--ms-kafka=cli:9092",), {"PYTEST_MS_KAFKA": "env:9092"}, "cli:9092", "--ms-kafka"),
+    ],
+)
+def test_who_names_the_brokers(
+    session: Session, args: tuple[str, ...], environ: dict[str, str], servers: str, source: str
+) -> None:
+    """The option wins over the variable, the variable over the ini value."""
+    session.ini("ms_kafka = ini:9092")
+    kafka = session.settings(*args, **environ).kafka
+
+    assert kafka is not None
+    assert (kafka.text, kafka.source, kafka.prefix) == (servers, source, "ms-load")
+
+
+@pytest.mark.parametrize("text", ["none", ""])
+def test_kafka_is_switched_off(session: Session, text: str) -> None:
+    """`none`, or nothing, on the command line undoes an ini default."""
+    session.ini("ms_kafka = ini:9092")
+
+    assert session.settings(f"--ms-kafka={text}").kafka is None
+
+
+def test_the_variable_of_the_prefix_wins_over_the_ini_value(session: Session) -> None:
+    """As with any other setting."""
+    session.ini("ms_kafka_prefix = ini")
+    kafka = session.settings("--ms-kafka=a:1", PYTEST_MS_KAFKA_PREFIX="env").kafka
+
+    assert kafka is not None
+    assert (kafka.prefix, kafka.prefix_source) == ("env", "PYTEST_MS_KAFKA_PREFIX")
+
+
+def test_settings_show_no_password_of_kafka(session: Session) -> None:
+    """A repr of all settings, in a log or a traceback, holds no secret."""
+    assert "geheim" not in repr(session.settings("--ms-kafka=a:1", PYTEST_MS_KAFKA_PASSWORD="geheim"))
