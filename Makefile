@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test kafka lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
+	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make lint   ruff, mypy --strict, import-linter"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
@@ -21,6 +22,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+# the jars of Apache Kafka for the tests, into .cache or $XDG_CACHE_HOME
+kafka: $(VENV)/.test
+	$(BIN)/python -m tests.kafka.broker
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check

@@ -99,7 +99,7 @@ def test_native_toml_of_another_type_is_refused(scenario: Inner, line: str) -> N
     (scenario.pytester.path / "tox.ini").unlink()
     scenario.pytester.makepyprojecttoml(f"[tool.pytest]\n{line}")
 
-    assert mentions(scenario.refuses(), f"ini {line.split()[0]}: ", "write ms_pool")
+    assert mentions(scenario.refuses(), f"ini {line.split(maxsplit=1)[0]}: ", "write ms_pool")
 
 
 @pytest.mark.parametrize("off", ["none", ""])
