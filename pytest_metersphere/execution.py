@@ -178,6 +178,7 @@ class Execution:
             self._losses[arrival.slice, loss.worker] = loss
         if arrival.silence:
             self._silent[arrival.slice] = arrival.silence
+            self._slices[arrival.slice].lost = True
         if arrival.manifest is not None:
             self._collector.end(arrival.manifest)
             self._aborted = self._aborted or arrival.manifest.aborted

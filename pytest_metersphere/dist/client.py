@@ -215,9 +215,14 @@ class NodeClient:
         """Return the last of what the workers of a slice printed."""
         return self._call("GET", f"/v1/slices/{slice_id}/log").decode(errors="replace")
 
-    def delete(self, slice_id: str) -> None:
-        """Stop a slice if needed and free everything; a slice that is not there is no error."""
-        self._call("DELETE", f"/v1/slices/{slice_id}", wait=DELETE_WAIT)
+    def delete(self, slice_id: str, patience: float = DELETE_WAIT) -> None:
+        """Stop a slice if needed and free everything; a slice that is not there is no error.
+
+        Args:
+            slice_id: the slice.
+            patience: seconds to wait for the end of its processes.
+        """
+        self._call("DELETE", f"/v1/slices/{slice_id}", wait=patience, limit=LIVELY_LIMIT)
 
     def _json(self, method: str, path: str, kind: type[T], **options: Any) -> T:
         return self._decoded(path, self._call(method, path, **options), kind, msgspec.json.decode)

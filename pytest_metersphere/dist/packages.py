@@ -30,7 +30,8 @@ def required_packages(sources: Sources) -> dict[str, str]:
     for module in bundle.imported_modules():
         if not bundle.holds(module):
             names.update(_distributions_of(module, distributions))
-    return {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}
+    versions = {name: _version_of(name) for name in sorted(names, key=str.lower)}
+    return {name: version for name, version in versions.items() if version}
 
 
 class _Bundle:
@@ -83,8 +84,9 @@ class _Bundle:
                 yield from (alias.name for alias in node.names)
             case ast.ImportFrom():
                 base = self._base(node, file)
-                yield from [base] if base else []
-                yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names if base or node.level)
+                names = [base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)]
+                # a relative import leads to the bundle or nowhere
+                yield from (name for name in names if name and (not node.level or self.holds(name)))
             case ast.Assign(targets=[ast.Name(id=name)]) if name == _PLUGINS:
                 yield from _texts(node.value)
 
@@ -130,11 +132,20 @@ def _distributions_of(module: str, known: Mapping[str, Sequence[str]]) -> set[st
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top == _OWN:
         return set()
-    candidates = set(known.get(top, ()))
+    # a damaged installation has no name
+    candidates = {name for name in known.get(top, ()) if name}
     if len(candidates) < 2:
         return candidates
     place = module.replace(".", "/")
     return {name for name in candidates if _has_module(name, place)}
+
+
+def _version_of(distribution: str) -> str:
+    """Return the installed version, empty when the installation is damaged."""
+    try:
+        return importlib.metadata.version(distribution) or ""
+    except (importlib.metadata.PackageNotFoundError, KeyError):
+        return ""
 
 
 def _has_module(distribution: str, place: str) -> bool:

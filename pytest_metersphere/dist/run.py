@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from pytest_metersphere.dist.client import NodeClient, encode_bundle
+from pytest_metersphere.dist.client import DELETE_WAIT, NodeClient, encode_bundle
 from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
@@ -29,13 +29,18 @@ _WAIT = 10.0
 
 @dataclasses.dataclass(slots=True)
 class Slice:
-    """A node's share of a run, on its node."""
+    """A node's share of a run, on its node.
+
+    Attributes:
+        lost: its node does not answer any more, so nothing waits for it.
+    """
 
     id: str
     node: Node
     users: int
     parts: list[Part]
     incarnation: int = 0
+    lost: bool = False
 
 
 class Run:
@@ -130,7 +135,7 @@ class Run:
 
     def stop(self, grace: float | None = None) -> None:
         """Tell all slices to end; those that do not answer end by their lease."""
-        self._try_all(lambda client, item: client.stop(item.id, grace))
+        self._try_all(lambda client, item: None if item.lost else client.stop(item.id, grace))
 
     def logs(self) -> dict[str, str]:
         """Return the last lines that the workers wrote, by node."""
@@ -147,7 +152,7 @@ class Run:
         self._closing.set()
         if self._lease is not None:
             self._lease.join()
-        self._try_all(lambda client, item: client.delete(item.id))
+        self._try_all(_let_go)
 
     def _try_all(self, work: Callable[[NodeClient, Slice], object]) -> list[NodeError | CapacityError]:
         """Do something with all slices at once and return the errors."""
@@ -160,10 +165,16 @@ class Run:
                 in_parallel(_renewed, clients)
 
 
+def _let_go(client: NodeClient, item: Slice) -> None:
+    # should a lost node come back, its lease is over, and so is its slice
+    client.delete(item.id, patience=0.0 if item.lost else DELETE_WAIT)
+
+
 def _renewed(pair: tuple[Slice, NodeClient]) -> None:
     item, client = pair
     with contextlib.suppress(NodeError):
-        client.lease(item.id)
+        if not item.lost:
+            client.lease(item.id)
 
 
 def _begun(pair: tuple[Slice, NodeClient]) -> float:

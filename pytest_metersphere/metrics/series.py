@@ -14,6 +14,7 @@ _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Tally)
+_NO_TIMES = Histogram()
 
 
 class Series:
@@ -38,16 +39,12 @@ class Series:
         if mine is None:
             packed = self._packed.pop(second, None)
             mine = self._open[second] = Tally() if packed is None else _decoder.decode(packed)
-        mine.merge_parallel(tally)
+        mine.merge_parallel(_kept(tally))
 
     def close(self, before: int) -> None:
         """Pack all seconds below `before`."""
         for second in [second for second in self._open if second < before]:
-            tally = self._open.pop(second)
-            tally.errors = []
-            for label in tally.labels.values():
-                label.service = Histogram()
-            self._packed[second] = _encoder.encode(tally)
+            self._packed[second] = _encoder.encode(self._open.pop(second))
 
     def at(self, second: int) -> Tally | None:
         """Return what happened in a second, None when nothing is known of it."""
@@ -76,3 +73,9 @@ class Series:
                 if tally is not None:
                     merged.merge(tally)
             yield begin, merged
+
+
+def _kept(tally: Tally) -> Tally:
+    """Return a tally without what a series does not keep; what it keeps is shared."""
+    labels = {name: msgspec.structs.replace(label, service=_NO_TIMES) for name, label in tally.labels.items()}
+    return msgspec.structs.replace(tally, labels=labels, errors=[])

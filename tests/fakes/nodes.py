@@ -23,6 +23,7 @@ from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.main import listen
 from pytest_metersphere.dist.node.service import serving
+from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.signing import KEY_SIZE, verified
 from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
@@ -37,13 +38,20 @@ PATIENCE = 15.0
 
 
 class NodeThread:
-    """A node-controller that serves in a thread of this process."""
+    """A node-controller that serves in a thread of this process.
 
-    def __init__(self, config: NodeConfig) -> None:
+    Attributes:
+        cafile: file of the certificates that vouch for it, when it speaks TLS.
+    """
+
+    def __init__(self, config: NodeConfig, cafile: str | None = None) -> None:
         self.config = config
+        self.cafile = cafile
         self._sock = listen(config)
         self.port: int = self._sock.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self.address = f"{host}:{self.port}"
+        self.url = f"{config.scheme}://{self.address}"
         self._up = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
@@ -71,7 +79,20 @@ class NodeThread:
 
     def client(self) -> NodeClient:
         """Return a client with the right token."""
-        return NodeClient(self.config.name, self.url, TOKEN)
+        return NodeClient(self.config.name, self.url, TOKEN, self.cafile)
+
+    def node(self, **changes: Any) -> Node:
+        """Return it as a member of a pool."""
+        plain = Node(
+            name=self.config.name,
+            host=self.config.host,
+            url=self.url,
+            token=TOKEN,
+            capacity=None,
+            loopback=True,
+            cafile=self.cafile,
+        )
+        return dataclasses.replace(plain, **changes)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -35,7 +35,8 @@ class Script(msgspec.Struct, kw_only=True):
         waits_for: is ready only once this file exists.
         seconds: what it reports right after go.
         beats: then it reports an empty second whenever one is over, until it is told to stop.
-        ends: it ends by itself after `seconds`; otherwise it waits for Stop.
+        ends: it ends by itself after `seconds`; otherwise it waits for Stop, or for `until`.
+        until: path of a file; once it exists, the worker ends by itself.
         aborted: the reason of its Ended.
         lingers: does not exit after Ended.
     """
@@ -52,6 +53,7 @@ class Script(msgspec.Struct, kw_only=True):
     seconds: list[Second] = []
     beats: bool = False
     ends: bool = True
+    until: str = ""
     aborted: str = ""
     lingers: bool = False
 
@@ -111,7 +113,7 @@ class _Worker:
             self._stop.wait(0.02)
 
     def _work(self, script: Script, second: int) -> None:
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not (script.until and Path(script.until).exists()):
             if script.beats and time.monotonic() >= self._go_at + second + 1:
                 tallies = [Tally(users=len(part.users)) for part in self._job.parts]
                 self._channel.send(Second(second, "measured", complete=True, tallies=tallies))
