@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_node(node: argparse.ArgumentParser) -> None:
     node.description = (
         "Run a node-controller: it runs load for whoever has its token, which comes from --token-file, from"
-        " PYTEST_MS_TOKEN, or else is generated and printed."
+        " PYTEST_MS_TOKEN, from the file that PYTEST_MS_TOKEN_FILE names, or else is generated and printed."
     )
     node.set_defaults(run=_run_node)
     node.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")

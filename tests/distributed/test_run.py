@@ -383,3 +383,25 @@ def _changed(signed: bytes, key: bytes) -> bytes:
     frame = msgspec.msgpack.decode(verified(key, signed)[1], type=Frame)
     frame.tallies[0].iterations += 1
     return sign(key, msgspec.msgpack.encode(frame))
+
+
+def test_seconds_that_are_summed_up_are_told_and_drawn_together(
+    pair: list[NodeThread], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A large pool's run advances by the width of its frames, and nothing is missing in the end."""
+    monkeypatch.setattr(run_module, "EVERY_SECOND_UP_TO", 1)
+    monkeypatch.setattr(run_module, "LONG_INTERVAL", 2)
+    end = tmp_path / "end"
+    with ended(
+        run_on([node.node() for node in pair], msgspec.structs.replace(FOREVER, until=str(end)))
+    ) as run:
+        story = Story(run)
+        story.at(2, end.touch)
+        result = story.result()
+
+    assert story.seconds[0] == 2
+    assert {second % 2 for second in story.seconds} == {0}
+    assert {point.t % 2 for point in result.series} == {0}
+    assert result.totals.users_max == 8
+    assert result.ledger.sent == result.ledger.received < 2 * result.totals.duration_s
+    assert result.validity.valid

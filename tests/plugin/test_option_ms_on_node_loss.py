@@ -59,16 +59,6 @@ def test_continue_lets_the_others_go_on_and_stays_invalid(start: Start) -> None:
         assert lost in text
 
 
-@linux
-def test_fail_is_the_default_and_ends_the_others(start: Start) -> None:
-    """Load that proves nothing any more is not sent."""
-    session = start()
-    lose_a_node(session)
-
-    assert session.result["verdict"] == "invalid"
-    assert sorted(node["status"] for node in session.result["nodes"]) == ["lost", "stopped"]
-
-
 def test_rebalance_is_unknown_yet(scenario: Inner) -> None:
     """What a later version may bring is refused, with what there is."""
     message = scenario.refuses("--ms-pool=local", "--ms-on-node-loss=rebalance")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.certificates import Authority
+from tests.fakes.stock import StockController
+from tests.plugin.conftest import Inner
 from tests.plugin.projects import Project, mentions
 from tests.plugin.remote import TOKEN, remote_node
 
@@ -108,3 +110,24 @@ def test_packages_of_the_project_must_be_on_the_node(shop: Project, tmp_path: Pa
     assert done.code == 4, done.text
     assert mentions(done.text, "node far: ", "ms-only-here 1.5 is missing", "pip install ms-only-here==1.5")
     assert not done.reports.exists() or not (done.reports / "results.json").exists()
+
+
+def test_a_stock_node_controller_is_said_to_come_later(scenario: Inner) -> None:
+    """Nothing is started on it, and pytest ends with 4."""
+    with StockController() as stock:
+        message = scenario.refuses(f"--ms-pool=far@{stock.address}=9")
+
+    assert message.startswith(f"node far: a stock MeterSphere node-controller listens on {stock.url}: ")
+    assert {asked.partition(" ")[0] for asked in stock.asked} == {"GET"}
+
+
+def test_a_file_that_holds_no_certificates_ends_before_any_load(
+    scenario: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable and the file are named."""
+    scenario.pytester.makefile(".pem", ca="no certificate")
+    monkeypatch.setenv("PYTEST_MS_NODE_CAFILE", "ca.pem")
+    message = scenario.refuses("--ms-pool=far@127.0.0.1:1=9")
+
+    assert message.startswith("PYTEST_MS_NODE_CAFILE: ")
+    assert "ca.pem' holds no certificates in PEM form" in message
