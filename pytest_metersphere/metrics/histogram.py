@@ -78,15 +78,8 @@ class Histogram(msgspec.Struct, array_like=True):
         if not other.count:
             return
         counts = self.counts
-        if not counts:
-            counts.update(other.counts)
-        else:
-            # of many histograms that are merged, most buckets are there already
-            for bucket, count in other.counts.items():
-                try:
-                    counts[bucket] += count
-                except KeyError:
-                    counts[bucket] = count
+        for bucket, count in other.counts.items():
+            counts[bucket] = counts.get(bucket, 0) + count
         if not self.count or other.lowest < self.lowest:
             self.lowest = other.lowest
         if other.highest > self.highest:
