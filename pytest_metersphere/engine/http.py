@@ -27,6 +27,7 @@ from pytest_metersphere.engine.failures import (
 if TYPE_CHECKING:
     from pytest_metersphere.engine.user import Meter
 
+__tracebackhide__ = True  # a failed request is shown where the scenario sends it
 DEFAULT_TIMEOUT = 30.0
 _BODY_IN_MESSAGE = 200
 
@@ -167,7 +168,7 @@ class HttpClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as cause:
             end = time.monotonic()
             error = _translated(cause, method, url, timeout)
-            error.__cause__ = cause
+            error.__context__, error.__suppress_context__ = cause, True
         name = name or _label_of(method, url)
         if reply is not None and reply.status_code >= 400 and not _expected(reply.status_code, expect):
             error = StatusError(_status_text(method, reply), reply)

@@ -156,6 +156,8 @@ class AsyncLife(Life):
     async def _set_up(self) -> Callable[[], Coroutine[Any, Any, Any]]:
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
+        for fixture in self._callee.used:
+            await self._values.value_of(fixture, instance)
         values = {
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
@@ -245,6 +247,8 @@ class ThreadLife(Life):
     def _set_up(self) -> Callable[[], Any]:
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
+        for fixture in self._callee.used:
+            self._values.value_of(fixture, instance)
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
+import pytest
+
 from pytest_metersphere.engine.user import Loop, ThreadUser, VirtualUser
 from pytest_metersphere.scenario.fixtures import Declaration, Pending, TheUser
 
+__tracebackhide__ = True  # what fails is the fixture
 Key = tuple[str, Callable[..., Any]]
 
 
@@ -142,7 +145,7 @@ async def _finish_async(declaration: Declaration, generator: Any) -> None:
         await anext(generator)
     except StopAsyncIteration:
         return
-    raise RuntimeError(f"fixture {declaration.name} yields more than once")
+    pytest.fail(f"fixture {declaration.name} yields more than once", pytrace=False)
 
 
 def _finish(declaration: Declaration, generator: Any) -> None:
@@ -150,4 +153,4 @@ def _finish(declaration: Declaration, generator: Any) -> None:
         next(generator)
     except StopIteration:
         return
-    raise RuntimeError(f"fixture {declaration.name} yields more than once")
+    pytest.fail(f"fixture {declaration.name} yields more than once", pytrace=False)

@@ -18,12 +18,14 @@ class Callee:
         function: the test function, or the plain function inside its class.
         owner: the test class, None for a module-level function; instantiated once per user.
         arguments: value, Pending or THE_USER by argument name.
+        used: load-scoped fixtures that are set up for each user and are no arguments.
     """
 
     part: Part
     function: Callable[..., Any]
     owner: type | None
     arguments: dict[str, Any]
+    used: list[Any] = dataclasses.field(default_factory=list)
 
     def bound(self, instance: object) -> Callable[..., Any]:
         """Return the function bound to the user's instance of the class, or as it is without one."""

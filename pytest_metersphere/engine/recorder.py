@@ -18,6 +18,7 @@ from pytest_metersphere.metrics.frame import (
 )
 
 _MAX_LABEL = 200
+_MAX_MESSAGE = 300
 
 
 class Cut(msgspec.Struct):
@@ -116,6 +117,8 @@ class Recorder:
     ) -> None:
         """Count one failure; `detail` is asked for its full text while its group wants exemplars."""
         with self._lock:
+            label = self._known(part, label) if label else label
+            message = message[:_MAX_MESSAGE]
             key = (part, label, kind, message)
             sent = self._exemplars.get(key, 0)
             wanted = sent < MAX_EXEMPLARS and (sent or len(self._exemplars) < MAX_ERROR_GROUPS)

@@ -17,7 +17,7 @@ from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.scenario import travel
-from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of
+from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of, used_names
 
 
 class WorkerSession:
@@ -113,9 +113,10 @@ def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
     values |= {name: _local_parameter(item, name, exact=exact) for name in part.local_params}
     definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
     arguments = {name: _argument(name, values, definitions) for name in item._fixtureinfo.argnames}  # noqa: SLF001
+    used = [_argument(name, values, definitions) for name in used_names(item)]
     owner = item.cls
     function = getattr(owner or item.module, item.originalname)
-    return Callee(part, _plain(function), owner, arguments)
+    return Callee(part, _plain(function), owner, arguments, used)
 
 
 def _belongs(item: pytest.Item, base_nodeid: str) -> bool:

@@ -119,10 +119,17 @@ class Tally(msgspec.Struct, array_like=True):
             self.error(error.label, error.kind, error.message, error.count, error.exemplars)
 
     def label(self, name: str, kind: Kind) -> LabelTally:
-        """Return the tally of a label, made when new; above MAX_LABELS that of OTHER."""
+        """Return the tally of a label, made when new; above MAX_LABELS that of OTHER.
+
+        A name given to transactions and to samples has two tallies, the later one with its kind in the
+        name: only one of them counts among the requests.
+        """
         tally = self.labels.get(name)
+        while tally is not None and (tally.kind == "transaction") != (kind == "transaction"):
+            name = f"{name} ({kind})"
+            tally = self.labels.get(name)
         if tally is None:
-            if len(self.labels) >= MAX_LABELS and name != OTHER:
+            if len(self.labels) >= MAX_LABELS and name not in (OTHER, f"{OTHER} ({kind})"):
                 return self.label(OTHER, kind)
             tally = self.labels[name] = LabelTally(kind)
         return tally

@@ -23,18 +23,18 @@ _NAMES = (
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     complex: ("complex", lambda value: [value.real, value.imag]),
     bytearray: ("bytearray", bytes),
-    datetime.datetime: ("datetime", lambda value: value.isoformat()),
+    datetime.datetime: ("datetime", lambda value: [value.isoformat(), value.fold]),
     datetime.date: ("date", lambda value: value.isoformat()),
-    datetime.time: ("time", lambda value: value.isoformat()),
+    datetime.time: ("time", lambda value: [value.isoformat(), value.fold]),
     datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
 }
 _READERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda value: int(value, 16),
     "complex": lambda value: complex(*value),
     "bytearray": bytearray,
-    "datetime": datetime.datetime.fromisoformat,
+    "datetime": lambda value: datetime.datetime.fromisoformat(value[0]).replace(fold=value[1]),
     "date": datetime.date.fromisoformat,
-    "time": datetime.time.fromisoformat,
+    "time": lambda value: datetime.time.fromisoformat(value[0]).replace(fold=value[1]),
     "timedelta": lambda value: datetime.timedelta(*value),
     "path": pathlib.Path,
     "tuple": lambda value: tuple(_unpacked(item) for item in value),

@@ -20,7 +20,7 @@ class Listener:
     def __init__(self) -> None:
         self._sock = socket.create_server(("127.0.0.1", 0))
         self._sock.setblocking(False)
-        self.address = "127.0.0.1:{}".format(self._sock.getsockname()[1])
+        self.address = f"127.0.0.1:{self._sock.getsockname()[1]}"
 
     @property
     def called(self) -> bool:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from pytest_metersphere.reports.document import Document, ScenarioResult
 from pytest_metersphere.reports.results import decode_results
-from tests.reports.pages import read_page
+from tests.reports.pages import Element, read_page
 
 OURS = "pytest_metersphere.plugin"
 LIMIT = 50.0
@@ -68,9 +68,22 @@ class Done:
         return found[0]
 
     @cached_property
-    def page(self) -> str:
-        """Return the text of report.html."""
-        return read_page((self.reports / "report.html").read_text()).text
+    def page(self) -> Element:
+        """Return report.html."""
+        return read_page((self.reports / "report.html").read_text())
+
+    def article(self, name: str) -> Element:
+        """Return what report.html says of a scenario, its overview apart."""
+        articles = [
+            each for each in self.page.all("article") if each.one("h2").one("span", "name").text == name
+        ]
+        assert len(articles) == 1, name
+        return articles[0]
+
+    def tiles(self, name: str) -> dict[str, str]:
+        """Return the numbers that report.html shows of a scenario, by their names."""
+        tiles = self.article(name).all("div", "tile")
+        return {tile.one("dt").text: str(tile.one("dd").content[0]) for tile in tiles}
 
     @cached_property
     def summary(self) -> str:

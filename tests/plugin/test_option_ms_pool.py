@@ -33,7 +33,9 @@ def test_a_pool_is_named(scenario: Inner) -> None:
     result = scenario.run("--ms-pool=perf", "--ms-plan")
 
     assert planned_nodes(result) == ["big", "10.0.0.12:9000"]
-    result.stdout.fnmatch_lines(["metersphere: pool perf (big, 10.0.0.12:9000); results are pulled*over HTTP"])
+    result.stdout.fnmatch_lines(
+        ["metersphere: pool perf (big, 10.0.0.12:9000); results are pulled*over HTTP"]
+    )
 
 
 def test_a_pool_is_spelled_out(scenario: Inner) -> None:
@@ -97,7 +99,7 @@ def test_native_toml_of_another_type_is_refused(scenario: Inner, line: str) -> N
     (scenario.pytester.path / "tox.ini").unlink()
     scenario.pytester.makepyprojecttoml(f"[tool.pytest]\n{line}")
 
-    assert mentions(scenario.refuses(), f"ini {line.split()[0]}: ", "write ms_pool")
+    assert mentions(scenario.refuses(), f"ini {line.partition(' ')[0]}: ", "write ms_pool")
 
 
 @pytest.mark.parametrize("off", ["none", ""])
@@ -171,7 +173,9 @@ def test_an_unreachable_node_ends_the_session_before_any_test(scenario: Inner, n
 
     message = scenario.refuses(f"--ms-pool=far@{nobody}=100")
 
-    assert message.startswith(f"node far: http://{nobody} refused the connection: start `pytest-metersphere node`")
+    assert message.startswith(
+        f"node far: http://{nobody} refused the connection: start `pytest-metersphere node`"
+    )
     assert not (scenario.pytester.path / "ran").exists()
 
 
@@ -208,7 +212,8 @@ def test_more_users_than_a_local_pool_carries_end_the_session(scenario: Inner) -
 
 
 @pytest.mark.parametrize(
-    "option", ["--collect-only", "--setup-plan", "--setup-only", "--fixtures", "--help", "--markers", "--version"]
+    "option",
+    ["--collect-only", "--setup-plan", "--setup-only", "--fixtures", "--help", "--markers", "--version"],
 )
 def test_what_runs_no_test_contacts_no_node(scenario: Inner, listener: Listener, option: str) -> None:
     """Nothing is sent, no report folder is made."""

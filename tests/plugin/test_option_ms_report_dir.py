@@ -107,7 +107,8 @@ def test_a_file_in_its_place_is_refused(scenario: Inner) -> None:
     (scenario.pytester.path / "taken").write_text("")
 
     assert mentions(
-        scenario.refuses("--ms-pool=local", "--ms-report-dir=taken"), "--ms-report-dir: 'taken' is not a folder"
+        scenario.refuses("--ms-pool=local", "--ms-report-dir=taken"),
+        "--ms-report-dir: 'taken' is not a folder",
     )
 
 
