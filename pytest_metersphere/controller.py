@@ -26,6 +26,7 @@ VERDICT = pytest.StashKey[Verdict]()
 """The verdict on a scenario's item, once it was run as load."""
 _COLLECTING_INI = ("python_files", "python_classes", "python_functions", "consider_namespace_packages")
 _MARGIN = 60.0
+_TIMEOUT_PLUGIN = ("timeout", "pytest_timeout")
 
 
 class Controller:
@@ -67,7 +68,8 @@ class Controller:
 
     def _give_time(self, item: pytest.Function, scenario: Scenario) -> None:
         """Keep pytest-timeout's default limit from ending a load that takes as long as it should."""
-        if not self._config.pluginmanager.hasplugin("timeout") or item.get_closest_marker("timeout"):
+        loaded = any(map(self._config.pluginmanager.hasplugin, _TIMEOUT_PLUGIN))
+        if not loaded or item.get_closest_marker("timeout"):
             return
         with contextlib.suppress(ConfigError):
             profile = self.session.effective(scenario).profile
@@ -175,8 +177,8 @@ class Controller:
 
 
 def _switch_xdist_off(config: pytest.Config) -> bool:
-    """Undo -n and --dist, as under a pool one process controls the load; return whether there was something to undo."""
-    if not config.pluginmanager.hasplugin("xdist") or config.option.dist == "no":
+    """Undo -n and --dist, as under a pool one process controls the load; return whether they were given."""
+    if getattr(config.option, "dist", "no") == "no":
         return False
     config.option.numprocesses = None
     config.option.dist = "no"

@@ -60,4 +60,8 @@ def test_they_are_set_up_for_every_user_under_load(project: Project) -> None:
 
     assert done.code == 0, done.text
     for scenario in done.document.scenarios:
-        assert {label.name: label.requests for label in scenario.labels} == {"login": 3, "step": 6, "logout": 3}
+        assert {label.name: label.requests for label in scenario.labels} == {
+            "login": 3,
+            "step": 6,
+            "logout": 3,
+        }
