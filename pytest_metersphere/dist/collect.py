@@ -110,7 +110,7 @@ class Collector:
         """Merge one frame; what is no frame of this run is counted as rejected."""
         try:
             frame = self._decoder.decode(packed)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             self.rejected += 1
             return
         data = self.slices.get(frame.slice)
@@ -128,7 +128,6 @@ class Collector:
             and frame.incarnation == data.incarnation
             and len(frame.tallies) == len(self.scenarios)
             and frame.sequence >= 1
-            and frame.second >= 0
         )
 
     def _merge(self, frame: Frame, data: SliceData) -> None:

@@ -45,22 +45,32 @@ def run_coroutine_function(
 def _asynchronous(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
     @functools.wraps(function)
     async def once(*args: Any, **arguments: Any) -> None:
-        _refuse_other_loops()
-        user = VirtualUser(Meter(1, _NODE))
-        values = FixtureValues(user)
-        instance = getattr(function, "__self__", None)
         try:
-            for fixture in used():
-                await values.value_of(fixture, instance)
-            ready = {name: await values.value_of(asked, instance) for name, asked in arguments.items()}
-            await function(*args, **ready)
-        finally:
-            try:
-                await values.close()
-            finally:
-                await user.close()
+            await _call_asynchronous(function, used(), args, arguments)
+        except BaseException as error:
+            error.__traceback__ = _from_users_code(error.__traceback__)
+            raise
 
     return once
+
+
+async def _call_asynchronous(
+    function: Callable[..., Any], used: list[Any], args: tuple[Any, ...], arguments: dict[str, Any]
+) -> None:
+    _refuse_other_loops()
+    user = VirtualUser(Meter(1, _NODE))
+    values = FixtureValues(user)
+    instance = getattr(function, "__self__", None)
+    try:
+        for fixture in used:
+            await values.value_of(fixture, instance)
+        ready = {name: await values.value_of(asked, instance) for name, asked in arguments.items()}
+        await function(*args, **ready)
+    finally:
+        try:
+            await values.close()
+        finally:
+            await user.close()
 
 
 def _blocking(function: Callable[..., Any], used: Used) -> Callable[..., Any]:

@@ -13,7 +13,6 @@ import pytest
 from pytest_metersphere.engine.user import Loop, ThreadUser, VirtualUser
 from pytest_metersphere.scenario.fixtures import Declaration, Pending, TheUser
 
-__tracebackhide__ = True  # what fails is the fixture
 Key = tuple[str, Callable[..., Any]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ MAX_LABELS = 500
 MAX_ERROR_GROUPS = 100
 MAX_EXEMPLARS = 5
 MAX_EXEMPLAR_SIZE = 4096
+LAST_SECOND = 1 << 27
+"""The last second that a frame may tell of, four years after go; checked where one is decoded."""
 OTHER = "(other)"
 """The label, or the error message, that stands for all those above the limit."""
 
@@ -198,7 +200,7 @@ class Frame(msgspec.Struct, array_like=True):
     slice: str
     incarnation: int
     sequence: int
-    second: int
+    second: Annotated[int, msgspec.Meta(ge=0, le=LAST_SECOND)]
     phase: Phase
     complete: bool
     tallies: list[Tally]

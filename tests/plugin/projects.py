@@ -18,7 +18,7 @@ from pytest_metersphere.reports.results import decode_results
 from tests.reports.pages import Element, read_page
 
 OURS = "pytest_metersphere.plugin"
-LIMIT = 50.0
+LIMIT = 110.0
 REPORTS = ("report.html", "junit.xml", "results.json", "summary.md")
 
 

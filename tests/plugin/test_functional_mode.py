@@ -236,6 +236,20 @@ def test_a_failing_fixture_is_shown_alone(project: Project, home: str) -> None:
     assert "\nfixture twice yields more than once\n" in done.out
 
 
+def test_a_failing_fixture_under_pytest_asyncio_shows_nothing_of_ours(project: Project) -> None:
+    """Its own way to the coroutine is pytest-asyncio's to show."""
+    project.write("pytest.ini", f"[pytest]\nfilterwarnings = error\n{ASYNCIO_INI}\nasyncio_mode = auto")
+    project.write("conftest.py", BROKEN_FIXTURES)
+    project.write("test_shop.py", USERS_OF_THEM)
+
+    done = project.run("--tb=short", "-rN", plugins=["pytest_asyncio.plugin"])
+
+    assert done.counts == {"failed": 7}, done.text
+    frames = [line for line in done.out.splitlines() if ".py:" in line]
+    assert not [frame for frame in frames if "pytest_metersphere" in frame or "contextlib" in frame]
+    assert len([frame for frame in frames if frame.startswith("conftest.py:")]) == 6
+
+
 HTTP_TESTS = """
     import pytest
 

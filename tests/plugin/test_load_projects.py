@@ -11,6 +11,7 @@ from pytest_metersphere.errors import TravelError
 from pytest_metersphere.selection import check_addresses
 from tests.plugin.projects import OURS, Done, Project, mentions
 
+pytestmark = pytest.mark.timeout(120)
 ROOT_CONFTEST = """
     import os
     import pathlib
@@ -137,6 +138,16 @@ SHOP_TESTS = """
             with vu.sample("step"):
                 assert lid == (self, "green", vu.id)
 
+        @staticmethod
+        async def it_may_be_static(vu):
+            with vu.sample("step"):
+                pass
+
+        @classmethod
+        def it_may_be_of_the_class(cls, vu):
+            with vu.sample("step"):
+                assert cls is BoxOfTea
+
         class Inner:
             async def it_is_found(self, vu):
                 with vu.sample("step"):
@@ -187,6 +198,8 @@ SCENARIOS = {
     "it_is_one_for_each_user[1]": 8,
     "it_is_one_for_each_user[2]": 8,
     "it_has_plain_methods": 8,
+    "it_may_be_static": 8,
+    "it_may_be_of_the_class": 8,
     "it_is_found": 8,
 }
 
@@ -245,7 +258,7 @@ def test_import_mode_importlib(project: Project) -> None:
         plugins=["xdist.plugin"],
     )
 
-    assert done.counts == {"passed": 6, "deselected": 16}, done.text
+    assert done.counts == {"passed": 6, "deselected": 18}, done.text
     assert {scenario.verdict for scenario in done.document.scenarios} == {"passed"}
 
 
@@ -296,10 +309,15 @@ PLUGINS = """
         with vu.sample("step"):
             await asyncio.sleep(0)
 
+    @pytest.fixture
+    async def token():
+        await asyncio.sleep(0)
+        return "a token"
+
     @pytest.mark.asyncio
-    async def test_asyncio(vu):
+    async def test_asyncio(vu, token):
         with vu.sample("step"):
-            await asyncio.sleep(0)
+            assert token == "a token"
 
     @pytest.mark.anyio
     async def test_anyio(vu):
@@ -353,7 +371,7 @@ def test_xdist_is_off_and_the_header_says_so(plugins: Done, done: Done) -> None:
     assert plugins.line("metersphere: pool local=9 (local-1); ").endswith(
         "; xdist is off, the pool is the distribution"
     )
-    assert "gw0" not in plugins.out
+    assert "[gw0]" not in plugins.out
     assert "xdist" not in done.out
 
 
@@ -447,6 +465,43 @@ def test_a_bundle_pattern_without_a_match_is_refused(project: Project) -> None:
 
     assert done.code == 4, done.text
     assert "ms_bundle: the pattern 'wrods/*.txt' matches no file" in done.err
+
+
+PYTESTS_OWN_MARKS = """
+    import pytest
+
+    pytestmark = pytest.mark.load_scenario(users=2, iterations=1)
+
+    @pytest.mark.skip(reason="not today")
+    async def test_skipped(vu): pass
+
+    @pytest.mark.xfail(reason="known")
+    async def test_known(vu):
+        with vu.sample("step"):
+            assert vu.id == 0
+
+    @pytest.mark.xfail(reason="known", strict=True)
+    async def test_unexpected(vu):
+        with vu.sample("step"):
+            pass
+
+    @pytest.mark.parametrize("thing", [object()], ids=[f"id{os.getpid()}"])
+    async def test_elsewhere(vu, thing): pass
+"""
+
+
+def test_pytests_own_marks_mean_what_they_always_mean(project: Project) -> None:
+    """Skipped before any load; a load that fails as expected is no failure; one that does not, is."""
+    project.write("test_shop.py", f"import os{PYTESTS_OWN_MARKS}".replace("\n    ", "\n"))
+
+    done = project.run("--ms-pool=local=9", "-rE")
+
+    assert done.counts == {"failed": 1, "skipped": 1, "xfailed": 1, "error": 1}, done.text
+    assert done.scenario("test_known").verdict == "failed"
+    assert "XPASS(strict)" in done.out
+    assert mentions(
+        done.out, "parameter 'thing'", "cannot travel", "give the parameter sets ids that are the same"
+    )
 
 
 def test_what_breaks_on_the_nodes_alone_is_an_error_with_its_reason(project: Project) -> None:

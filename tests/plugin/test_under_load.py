@@ -12,6 +12,7 @@ from pytest_metersphere.reports.figures import totals_figures
 from tests.plugin.projects import REPORTS, Done, Project, mentions
 from tests.plugin.servers import SERVER
 
+pytestmark = pytest.mark.timeout(120)
 VERDICTS = """
     import pytest
 
@@ -343,6 +344,12 @@ EXCUSES = """
         await vu.http.get(f"{base_url}/cart?status=500")
 
     @short
+    @threshold("failed_iterations <= 6")
+    @threshold("requests > 100")
+    async def test_excused_and_broken(vu, base_url):
+        await vu.http.get(f"{base_url}/cart?status=500")
+
+    @short
     async def test_some_skip(vu):
         if vu.id == 2:
             pytest.skip("nothing to do")
@@ -401,6 +408,15 @@ def test_too_many_break_the_threshold_that_excuses(excuses: Done) -> None:
     ]
 
 
+def test_excused_iterations_are_no_failure_beside_another_one(excuses: Done) -> None:
+    """In JUnit, the broken threshold is the only failure."""
+    assert excuses.scenario("test_excused_and_broken").findings == [
+        "threshold broken: requests > 100: requests 6, limit > 100"
+    ]
+    (failure,) = excuses.suite("test_excused_and_broken").iter("failure")
+    assert failure.get("message") == "requests 6, limit > 100"
+
+
 def test_some_skipped_iterations_are_shown_and_no_failure(excuses: Done) -> None:
     """With their reason."""
     scenario = excuses.scenario("test_some_skip")
@@ -421,9 +437,9 @@ def test_a_failed_sample_that_the_scenario_catches_fails_no_iteration(excuses: D
 
 def test_quiet_output_is_dots_and_the_summary(excuses: Done) -> None:
     """`-q` shows no progress; a failed load is an F."""
-    assert excuses.out.startswith("...FFFFF..")
+    assert excuses.out.startswith("...FFFFFF..")
     assert " users  " not in excuses.out.partition("= FAILURES =")[0]
-    assert excuses.counts == {"failed": 5, "passed": 5}
+    assert excuses.counts == {"failed": 6, "passed": 5}
 
 
 def test_exit_within_a_scenario_aborts_the_session(project: Project) -> None:
