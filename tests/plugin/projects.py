@@ -137,7 +137,8 @@ class Project:
 
 def environment() -> dict[str, str]:
     """Return this process's environment without what concerns the surrounding pytest."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    foreign = ("PYTEST_", "COV_", "CI", "BUILD_NUMBER")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PY_COLORS": "0", "COLUMNS": "200"}
 
 
