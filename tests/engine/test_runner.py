@@ -16,7 +16,18 @@ from pytest_metersphere.engine import runner
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.scenario.fixtures import THE_USER
-from tests.engine.loads import FOREVER, Kind, Steps, callee, fixture_of, pending, run, scenario, until
+from tests.engine.loads import (
+    FOREVER,
+    PATIENCE,
+    Kind,
+    Steps,
+    callee,
+    fixture_of,
+    pending,
+    run,
+    scenario,
+    until,
+)
 
 both_kinds = pytest.mark.parametrize("kind", ["async", "thread"])
 
@@ -282,6 +293,88 @@ def test_stop_ends_the_load(kind: Kind) -> None:
 
 
 @both_kinds
+def test_stop_ends_a_pause_for_thought(kind: Kind) -> None:
+    """Users that think are not waited for."""
+    log = Log()
+
+    async def meanwhile(load: LoadRunner) -> None:
+        await until(lambda: all(life.iterations == 1 for life in load._lives.values()) and len(log) == 2)
+        await asyncio.sleep(0)
+        load.stop(PATIENCE * 10)
+
+    outcome = run(
+        callee(scenario(kind, log.steps()), users=2, hold=FOREVER, think=PATIENCE * 10), meanwhile=meanwhile
+    )
+
+    assert sorted(log) == [(1, 0), (2, 0)]
+    assert outcome.tally().iterations == 2
+
+
+@both_kinds
+def test_a_second_stop_leaves_a_tear_down_its_time(kind: Kind) -> None:
+    """Who had to go already is not interrupted again while its fixtures are torn down."""
+    log: list[str] = []
+
+    async def own(vu: Any) -> Any:
+        log.append("up")
+        yield
+        log.append("tearing down")
+        await until(lambda: "stopped twice" in log)
+        log.append("down")
+
+    async def meanwhile(load: LoadRunner) -> None:
+        await until(lambda: "begun" in log)
+        load.stop(0.0)
+        await until(lambda: "tearing down" in log)
+        load.stop(0.0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        log.append("stopped twice")
+
+    def steps(vu: Any, own: object) -> Steps:
+        log.append("begun")
+        yield 600
+
+    outcome = run(
+        callee(scenario(kind, steps), hold=FOREVER, own=pending(own, vu=THE_USER)), meanwhile=meanwhile
+    )
+
+    assert log == ["up", "begun", "tearing down", "stopped twice", "down"]
+    assert outcome.errors() == []
+
+
+@pytest.mark.parametrize("call", ["sleep", "http"])
+def test_a_thread_that_must_go_is_stopped_at_its_next_call(call: str) -> None:
+    """Blocked elsewhere it cannot be interrupted; whatever it asks of `vu` afterwards ends it."""
+    log: list[str] = []
+    released = threading.Event()
+
+    def blocked(vu: Any) -> None:
+        log.append("begun")
+        released.wait(PATIENCE)
+        log.append("on it goes")
+        if call == "sleep":
+            vu.sleep(0)
+        else:
+            vu.http.get("http://127.0.0.1:9/")
+        log.append("never")
+
+    async def meanwhile(load: LoadRunner) -> None:
+        await until(lambda: log == ["begun"])
+        (life,) = load._lives.values()
+        load.stop(0.0)
+        await until(lambda: life._meter.leaving)
+        released.set()
+
+    outcome = run(callee(blocked, hold=FOREVER), meanwhile=meanwhile)
+
+    assert log == ["begun", "on it goes"]
+    tally = outcome.tally()
+    assert (tally.iterations, tally.requests, tally.exchanges, tally.interrupted) == (0, 0, 0, 0)
+    assert outcome.errors() == []
+
+
+@both_kinds
 def test_stop_interrupts_when_the_grace_is_over(kind: Kind) -> None:
     """With a grace of nothing even an iteration that would last for ever ends the load."""
     log = Log()
@@ -439,6 +532,60 @@ def test_a_failed_sample_is_told_once_under_its_label(kind: Kind) -> None:
     assert (tally.labels["inner"].requests, tally.labels["inner"].failures) == (2, 2)
     assert (tally.labels["whole"].kind, tally.labels["whole"].failures) == ("transaction", 2)
     assert tally.requests == 2
+
+
+@both_kinds
+def test_a_skip_inside_a_sample_fails_nothing(kind: Kind) -> None:
+    """The sample is counted as one that worked."""
+
+    def steps(vu: Any) -> Steps:
+        yield 0.001
+        with vu.sample("s"):
+            pytest.skip("sold out")
+
+    tally = run(callee(scenario(kind, steps), hold=FOREVER, iterations=1)).tally()
+
+    assert (tally.requests, tally.failures, tally.skipped_iterations) == (1, 0, 1)
+
+
+def test_samples_may_be_timed_with_async_with() -> None:
+    """`async with` does what `with` does."""
+
+    async def times(vu: Any) -> None:
+        async with vu.transaction("whole"):
+            async with vu.sample("works"):
+                await vu.sleep(0.001)
+            async with vu.sample("fails"):
+                raise ValueError("no")
+
+    outcome = run(callee(times, hold=FOREVER, iterations=1))
+
+    labels = outcome.tally().labels
+    assert {name: (label.kind, label.requests, label.failures) for name, label in labels.items()} == {
+        "works": ("sample", 1, 0),
+        "fails": ("sample", 1, 1),
+        "whole": ("transaction", 1, 1),
+    }
+    assert labels["works"].service.max >= 0.001
+    assert outcome.errors() == [("fails", "exception", "ValueError: no", 1)]
+
+
+@both_kinds
+@pytest.mark.parametrize("label", ["", "  ", None, 5], ids=repr)
+def test_a_label_is_a_text(kind: Kind, label: Any) -> None:
+    """Anything else is a failed iteration that says so."""
+
+    def steps(vu: Any) -> Steps:
+        yield 0.001
+        with vu.sample(label):
+            pass
+
+    outcome = run(callee(scenario(kind, steps), hold=FOREVER, iterations=1))
+
+    assert [error[2] for error in outcome.errors()] == [
+        f"TypeError: a label is a text that is not empty, not {label!r}".replace("5", "{}")
+    ]
+    assert outcome.tally().labels == {}
 
 
 @both_kinds

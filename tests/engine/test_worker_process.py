@@ -966,3 +966,44 @@ def test_the_load_does_not_wait_for_its_supervisor(counting: Bundle) -> None:
         assert worker.end() == 0
         assert worker.total().requests == 6 * 400
         assert worker.total().iterations == 6
+
+
+@pytest.mark.parametrize(
+    ("is_async", "stuck"),
+    [
+        (True, "await swallow()"),
+        (True, "await asyncio.to_thread(time.sleep, 600)"),
+        (False, "time.sleep(600)"),
+    ],
+    ids=["swallowing", "blocked executor", "blocked thread"],
+)
+def test_users_that_nothing_interrupts_do_not_hold_up_the_end(
+    bundle: Bundle, stuck: str, *, is_async: bool
+) -> None:
+    """They are left behind, the others are told of, and the process ends."""
+    bundle.write("conftest.py", "from pytest_metersphere.engine import runner\nrunner._STUCK_AFTER = 0.2\n")
+    bundle.write(
+        "test_shop.py",
+        f"""
+        import asyncio
+        import time
+
+        async def swallow():
+            while True:
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    pass
+
+        {"async def" if is_async else "def"} test_cart(vu):
+            if vu.id == 1:
+                {stuck}
+        """,
+    )
+    part = a_part("test_shop.py::test_cart", users=2, iterations=1, hold=0.1, grace=0.1, is_async=is_async)
+    with bundle.start(part) as worker:
+        worker.go()
+        assert worker.end() == 0, worker.printed
+
+        assert worker.ended.aborted == ""
+        assert worker.total().iterations == 1

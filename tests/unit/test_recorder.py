@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,6 +209,22 @@ def test_labels_are_bounded_in_number_and_length() -> None:
     assert tally.requests == MAX_LABELS + 52
     sample(rec, 1, 1.5, label="a second later")
     assert list(total(rec.cut(2)).labels) == [OTHER]
+
+
+def test_text_that_cannot_be_sent_is_spelled_out() -> None:
+    """Half surrogate pairs in labels, messages and exemplars become escapes, each label one label."""
+    rec = recorder()
+    for _ in range(2):
+        sample(rec, 0, 0.5, label="file \udcff")
+        fail(rec, "no \udcff", label="file \udcff", detail=lambda: "in full \udcff")
+
+    tally = total(rec.cut(1))
+
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(tally), type=Tally) == tally
+    assert {name: label.requests for name, label in tally.labels.items()} == {"file \\udcff": 2}
+    (error,) = tally.errors
+    assert (error.label, error.message, error.count) == ("file \\udcff", "no \\udcff", 2)
+    assert error.exemplars == ["in full \\udcff"] * 2
 
 
 def test_failures_carry_the_name_that_their_sample_has() -> None:
