@@ -337,6 +337,9 @@ class UserLoop:
         Raises:
             Interrupted: the user must go.
         """
+        if self._closed.is_set():
+            work.close()
+            raise Interrupted
         self._pending = future = self._begin(work)
         if self._closed.is_set():
             future.cancel()
