@@ -26,6 +26,7 @@ VERDICT = pytest.StashKey[Verdict]()
 """The verdict on a scenario's item, once it was run as load."""
 _COLLECTING_INI = ("python_files", "python_classes", "python_functions", "consider_namespace_packages")
 _MARGIN = 60.0
+_TIMEOUT_PLUGIN = ("timeout", "pytest_timeout")
 
 
 class Controller:
@@ -36,13 +37,14 @@ class Controller:
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        """Read pool and thresholds (ConfigError when they are not understood); contacts no node."""
+        """Read the pool (ConfigError when it is not understood) and switch xdist off; contacts no node."""
         if sys.platform == "win32":
             raise ConfigError(
                 "--ms-pool: load runs on Linux and macOS; on Windows scenarios run as functional tests only"
             )
         self.session = LoadSession(settings, _how_to_collect(config))
         self._config = config
+        self._was_distributed = _switch_xdist_off(config)
         self._prepared = False
         self._problem = ""
 
@@ -50,11 +52,7 @@ class Controller:
         """Return the line of pytest's header."""
         names = [node.name for node in self.session.pool.nodes]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        off = (
-            "; xdist is off, the pool is the distribution"
-            if self._config.pluginmanager.hasplugin("xdist")
-            else ""
-        )
+        off = "; xdist is off, the pool is the distribution" if self._was_distributed else ""
         return (
             f"metersphere: pool {self.session.settings.pool_text} ({shown}); results are pulled from the "
             f"node-controllers over HTTP{off}"
@@ -70,7 +68,8 @@ class Controller:
 
     def _give_time(self, item: pytest.Function, scenario: Scenario) -> None:
         """Keep pytest-timeout's default limit from ending a load that takes as long as it should."""
-        if not self._config.pluginmanager.hasplugin("timeout") or item.get_closest_marker("timeout"):
+        loaded = any(map(self._config.pluginmanager.hasplugin, _TIMEOUT_PLUGIN))
+        if not loaded or item.get_closest_marker("timeout"):
             return
         with contextlib.suppress(ConfigError):
             profile = self.session.effective(scenario).profile
@@ -177,12 +176,14 @@ class Controller:
             yield f"ERROR: {self._problem}"
 
 
-def switch_xdist_off(config: pytest.Config) -> None:
-    """Undo -n and --dist: under a pool one process controls the load."""
-    if config.pluginmanager.hasplugin("xdist"):
-        config.option.numprocesses = None
-        config.option.dist = "no"
-        config.option.tx = []
+def _switch_xdist_off(config: pytest.Config) -> bool:
+    """Undo -n and --dist, as under a pool one process controls the load; return whether they were given."""
+    if getattr(config.option, "dist", "no") == "no":
+        return False
+    config.option.numprocesses = None
+    config.option.dist = "no"
+    config.option.tx = []
+    return True
 
 
 def _show(line: terminal.LiveLine | None, moment: terminal.Progress) -> None:

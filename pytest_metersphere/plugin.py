@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "threshold('[label:] metric op value'): a condition that the load must keep, such as 'p95 < 300ms'",
+        "threshold(text): a condition that the load must keep, such as 'p95 < 1s' or 'GET /cart: avg < 1s'",
     )
     if any(config.getoption(name, False) for name in _INFORMING):
         return
@@ -46,9 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = settings = resolve(config, os.environ)
         _check_thresholds(settings)
         if settings.pool_text is not None and not hasattr(config, "workerinput"):
-            from pytest_metersphere.controller import Controller, switch_xdist_off
+            from pytest_metersphere.controller import Controller
 
-            switch_xdist_off(config)
             config.stash[CONTROLLER] = Controller(config, settings)
 
 
@@ -111,6 +110,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an async scenario in functional mode, unless an async plugin has claimed it."""
+    __tracebackhide__ = True
     from pytest_metersphere.selection import call_functionally
 
     return call_functionally(pyfuncitem)

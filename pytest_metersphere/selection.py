@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import unittest
@@ -15,7 +16,7 @@ from pytest_metersphere.engine.functional import functional, run_coroutine_funct
 from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.errors import ConfigError, TravelError
 from pytest_metersphere.scenario import travel
-from pytest_metersphere.scenario.fixtures import Pending, Scope, TheUser, declaration_of
+from pytest_metersphere.scenario.fixtures import Pending, Scope, TheUser, declaration_of, used_names
 from pytest_metersphere.scenario.marker import merge_marks, threshold_texts
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
@@ -174,7 +175,8 @@ def _cannot_travel(name: str, error: TravelError) -> str:
 def _ordinary_values(item: pytest.Function) -> Iterator[tuple[str, Any]]:
     """Yield name and value of the test's own arguments and of those of its load-scoped fixtures."""
     seen: set[str] = set()
-    waiting = [(name, item.funcargs[name]) for name in item._fixtureinfo.argnames]  # noqa: SLF001
+    names = [*item._fixtureinfo.argnames, *used_names(item)]  # noqa: SLF001 - no public way to them
+    waiting = [(name, item.funcargs[name]) for name in names]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Pending):
@@ -193,11 +195,16 @@ def run_functionally(items: Iterable[pytest.Item]) -> None:
     """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
         if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
-            item.obj = functional(item.obj)
+            item.obj = functional(item.obj, functools.partial(_used, item))
+
+
+def _used(item: pytest.Function) -> list[Any]:
+    return [item.funcargs[name] for name in used_names(item)]
 
 
 def call_functionally(item: pytest.Function) -> bool | None:
     """Run an async scenario that no async plugin has claimed; None when it is none."""
+    __tracebackhide__ = True
     if scenario_of(item) is None or not inspect.iscoroutinefunction(item.obj):
         return None
     names = item._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own implementation of the hook

@@ -11,7 +11,7 @@ from typing import TextIO
 from pytest_metersphere.reports.document import ErrorInfo, ScenarioResult
 from pytest_metersphere.reports.figures import count, duration, totals_figures
 from pytest_metersphere.reports.files import ReportPaths
-from pytest_metersphere.reports.text import clipped
+from pytest_metersphere.reports.text import clipped, one_line, visible
 from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural, warnings_of
 from pytest_metersphere.units import format_duration, format_percentage
 
@@ -114,7 +114,7 @@ def result_lines(result: ScenarioResult) -> Iterator[str]:
     named = (("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max))
     yield "  response " + ", ".join(f"{name} {duration(value)}" for name, value in named)
     for finding in [*findings_of(result), *warnings_of(result)]:
-        yield f"  {finding}"
+        yield f"  {one_line(finding)}"
     for threshold in result.thresholds:
         if threshold.state == "passed":
             yield f"  threshold kept: {threshold.expr}: {threshold.message}"
@@ -126,7 +126,8 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
     for label in result.labels:
         times = label.response
         cells = " ".join(f"{duration(value):>9}" for value in (times.p50, times.p95, times.p99, times.max))
-        yield f"{clipped(label.name, 40):<40} {count(label.requests):>9} {count(label.failures):>9} {cells}"
+        name = clipped(one_line(label.name), 40)
+        yield f"{name:<40} {count(label.requests):>9} {count(label.failures):>9} {cells}"
     for node in result.nodes:
         did = (
             f"{plural(node.users, 'user')}, {plural(node.requests, 'request')}, {count(node.failures)} failed"
@@ -139,8 +140,8 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
         f"{ledger_equation(ledger)}"
     )
     for error in result.errors[:_MOST_ERRORS]:
-        where = f" [{error.label}]" if error.label else ""
-        yield f"error{where} {error.kind}: {error.message} ({plural(error.count, 'time')})"
+        where = f" [{one_line(error.label)}]" if error.label else ""
+        yield f"error{where} {error.kind}: {one_line(error.message)} ({plural(error.count, 'time')})"
         yield from (f"    {line}" for line in _first_exemplar(error))
 
 
@@ -156,7 +157,7 @@ def path_lines(paths: ReportPaths) -> Iterator[str]:
 
 
 def _first_exemplar(error: ErrorInfo) -> list[str]:
-    lines = error.exemplars[0].splitlines() if error.exemplars else []
+    lines = visible(error.exemplars[0]).splitlines() if error.exemplars else []
     return lines if len(lines) <= _EXEMPLAR_LINES else [*lines[: _EXEMPLAR_LINES - 1], "…"]
 
 

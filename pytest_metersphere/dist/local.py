@@ -16,7 +16,7 @@ from typing import IO
 
 import msgspec
 
-from pytest_metersphere.dist.node.config import DEFAULT_USERS_PER_CORE
+from pytest_metersphere.dist.node.config import DEFAULT_USERS_PER_CORE, available_cores
 from pytest_metersphere.dist.pool import NodeSpec
 from pytest_metersphere.dist.wire import TOKEN_VARIABLE
 from pytest_metersphere.errors import NodeError
@@ -142,13 +142,6 @@ class LocalPool:
         for node in self._nodes:
             node.close(deadline)
         self._nodes.clear()
-
-
-def available_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _environment(token: str) -> dict[str, str]:

@@ -69,7 +69,8 @@ def _why_no_tls(base_url: str, error: ssl.SSLError, cafile: str | None) -> str:
         advice = "put the certificate that signed it into that file, or give the node another with --tls-cert"
         if "mismatch" in why:
             advice = "name the node in the pool as its certificate does"
-        return f"the certificate of {base_url} is not vouched for by {cafile or 'the system'}: {why}; {advice}"
+        by = cafile or "the system"
+        return f"the certificate of {base_url} is not vouched for by {by}: {why}; {advice}"
     if error.reason in _NO_TLS:
         return (
             f"{base_url} does not speak TLS: start the node with --tls-cert and --tls-key, or, in a network"

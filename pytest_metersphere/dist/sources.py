@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import site
+import stat
 import sys
 import sysconfig
 import zipfile
@@ -49,15 +50,14 @@ def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> S
         BundleError: a test file lies outside the rootdir, or a pattern matches nothing.
     """
     root = Path(os.path.realpath(root))
-    installed = _installed_folders()
+    installed = _installed_folders(root)
     files: set[Path] = set()
     folders: list[Path] = []
     modules = _imported(root, installed)
-    for module in modules:
-        top = _top_level(module)
+    for top in dict.fromkeys(_top_level(module) for module in modules):
         for place in _places(top):
             if _is_ours(place, root, installed):
-                files.update(_walk(place) if place.is_dir() else [place])
+                files.update(_walk(place, root) if place.is_dir() else [place])
                 folders.append(place.parent)
     tests = {_test_file(Path(os.path.realpath(test_file)), root) for test_file in test_files}
     files |= tests
@@ -74,13 +74,21 @@ def pack(sources: Sources) -> bytes:
     """Return the files as one zip, the same bytes for the same content.
 
     Raises:
-        BundleError: they are too many or too large; names the largest.
+        BundleError: they are too many or too large (it names the largest), or one cannot be read.
     """
     if len(sources.files) > MAX_FILES:
         raise BundleError(
             f"the bundle would hold {len(sources.files)} files, at most {MAX_FILES} are allowed"
         )
-    sizes = {file: file.stat().st_size for file in sources.files}
+    try:
+        return _packed(sources)
+    except (OSError, UnicodeEncodeError) as error:
+        raise BundleError(f"the bundle cannot be made: {error}") from error
+
+
+def _packed(sources: Sources) -> bytes:
+    found = {file: file.stat() for file in sorted(sources.files)}
+    sizes = {file: entry.st_size for file, entry in found.items()}
     if sum(sizes.values()) > MAX_BUNDLE:
         largest = max(sizes, key=lambda file: sizes[file])
         name = largest.relative_to(sources.root).as_posix()
@@ -91,9 +99,9 @@ def pack(sources: Sources) -> bytes:
         )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for file in sorted(sources.files):
+        for file, status in found.items():
             entry = zipfile.ZipInfo(file.relative_to(sources.root).as_posix(), _EPOCH)
-            entry.external_attr = 0o100600 << 16
+            entry.external_attr = (stat.S_IFREG | 0o600 | status.st_mode & 0o100) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, file.read_bytes())
     return buffer.getvalue()
@@ -131,21 +139,33 @@ def _is_ours(place: Path, root: Path, installed: tuple[Path, ...]) -> bool:
     return not any(place.is_relative_to(folder) for folder in installed)
 
 
-def _installed_folders() -> tuple[Path, ...]:
-    """Return the folders of the interpreter and of installed packages."""
+def _installed_folders(root: Path) -> tuple[Path, ...]:
+    """Return the folders of the interpreter and of installed packages, but none that the rootdir lies in."""
     folders = {sys.prefix, sys.exec_prefix, sysconfig.get_path("stdlib"), site.getusersitepackages()}
     folders.update(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     folders.update(path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"})
-    return tuple(Path(os.path.realpath(folder)) for folder in folders)
+    real = [Path(os.path.realpath(folder)) for folder in folders]
+    return tuple(folder for folder in real if not root.is_relative_to(folder))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+        folders[:] = [
+            name for name in folders if name not in _SKIPPED_FOLDERS and not _is_venv(Path(path, name))
+        ]
         for name in names:
             file = Path(path, name)
-            if file.suffix != ".pyc" and file.is_file() and not file.is_symlink():
+            if file.suffix != ".pyc" and _is_file_below(root, file):
                 yield file
+
+
+def _is_venv(folder: Path) -> bool:
+    return (folder / "pyvenv.cfg").exists()
+
+
+def _is_file_below(root: Path, path: Path) -> bool:
+    """Return whether a path is a file of the rootdir's; a link counts as the file that it leads to."""
+    return path.is_file() and path.is_relative_to(root) and Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _test_file(file: Path, root: Path) -> Path:
@@ -167,12 +187,21 @@ def _conftests(root: Path, files: Iterable[Path]) -> Iterator[Path]:
 
 
 def _matches(root: Path, pattern: str) -> set[Path]:
-    found = {Path(os.path.realpath(path)) for path in root.glob(pattern)}
-    files = {file for path in found for file in (_walk(path) if path.is_dir() else [path])}
-    inside = {file for file in files if file.is_relative_to(root)}
+    try:
+        found = [path for path in map(_normal, root.glob(pattern)) if path.is_relative_to(root)]
+    except (NotImplementedError, ValueError, IndexError) as error:
+        raise BundleError(
+            f"ms_bundle: {pattern!r} is no glob pattern relative to the rootdir; correct: data/*.csv"
+        ) from error
+    files = {file for path in found for file in (_walk(path, root) if path.is_dir() else [path])}
+    inside = {file for file in files if _is_file_below(root, file)}
     if not inside:
         raise BundleError(f"ms_bundle: the pattern {pattern!r} matches no file under {root}")
     return inside
+
+
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))
 
 
 def _in_sys_path_order(folders: Iterable[Path]) -> list[Path]:

@@ -20,7 +20,7 @@ _HASH = r"(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"
 _VARIABLE = re.compile(rf"{_UUID}|\b{_HASH}\b|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 _SEGMENT = re.compile(rf"{_UUID}|{_HASH}|[0-9a-fA-F]{{16,}}|\d+")
 _MAX_MESSAGE = 300
-_PACKAGE = "pytest_metersphere"
+_PACKAGE = Path(__file__).parents[1]
 
 
 class RequestError(MeterSphereError):
@@ -45,7 +45,7 @@ class StatusError(RequestError):
     """
 
     def __init__(self, message: str, response: Response) -> None:
-        group = f"{response.status_code} {response.reason}".strip()
+        group = f"{response.status_code} {generalised(response.reason)}".strip()
         super().__init__(message, kind="status", group=group)
         self.response = response
 
@@ -87,7 +87,7 @@ def group_of(error: BaseException) -> str:
     """Return the message under which a failure is counted."""
     if isinstance(error, RequestError):
         return error.group
-    text = generalised(str(error))
+    text = generalised(_said(error))
     if isinstance(error, AssertionError):
         return text or f"assertion failed at {_place(error)}"
     if isinstance(error, pytest.fail.Exception):
@@ -99,10 +99,17 @@ def group_of(error: BaseException) -> str:
 def exemplar(error: BaseException, *, user: int, iteration: int, node: str) -> str:
     """Return a failure in full: who, when, and the traceback from the scenario on, with relative paths."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [_below_here(frame) for frame in frames if _PACKAGE not in Path(frame.filename).parts]
+    own = [_below_here(frame) for frame in frames if not Path(frame.filename).is_relative_to(_PACKAGE)]
     where = "".join(traceback.format_list(own))
-    what = "".join(traceback.format_exception_only(error)).removeprefix(f"{_PACKAGE}.engine.failures.")
+    what = "".join(traceback.format_exception_only(error)).removeprefix(f"{__name__}.")
     return f"node {node}, user {user}, iteration {iteration}\n{where}{what}".rstrip()
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot say what it is must not end its user
+        return ""
 
 
 def _below_here(frame: traceback.FrameSummary) -> traceback.FrameSummary:

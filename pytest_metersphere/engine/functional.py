@@ -7,69 +7,113 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Coroutine
+from types import TracebackType
 from typing import Any
 
 from pytest_metersphere.engine.load_fixtures import FixtureValues, ThreadFixtureValues
 from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
 
+__tracebackhide__ = True
 _NODE = "functional"
+_MACHINERY = ("asyncio", "contextlib", __name__.partition(".")[0])
 
 
-def functional(function: Callable[..., Any]) -> Callable[..., Any]:
+Used = Callable[[], list[Any]]
+
+
+def functional(function: Callable[..., Any], used: Used = list) -> Callable[..., Any]:
     """Return the test function as one that gets a real `vu` and real load-scoped fixtures.
 
-    A coroutine function stays one, so that the async plugin that claims it runs it.
+    A coroutine function stays one, so that the async plugin that claims it runs it. `used` returns
+    load-scoped fixtures that are to be set up and are no arguments.
     """
-    return _asynchronous(function) if inspect.iscoroutinefunction(function) else _blocking(function)
+    make = _asynchronous if inspect.iscoroutinefunction(function) else _blocking
+    return make(function, used)
 
 
 def run_coroutine_function(
     function: Callable[..., Coroutine[Any, Any, Any]], arguments: dict[str, Any]
 ) -> None:
     """Run a scenario that no async plugin has claimed."""
-    __tracebackhide__ = True
-    asyncio.run(function(**arguments))
+    try:
+        asyncio.run(function(**arguments))
+    except BaseException as error:
+        error.__traceback__ = _from_users_code(error.__traceback__)
+        raise
 
 
-def _asynchronous(function: Callable[..., Any]) -> Callable[..., Any]:
+def _asynchronous(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
     @functools.wraps(function)
     async def once(*args: Any, **arguments: Any) -> None:
-        __tracebackhide__ = True
-        _refuse_other_loops()
-        user = VirtualUser(Meter(1, _NODE))
-        values = FixtureValues(user)
-        instance = getattr(function, "__self__", None)
         try:
-            ready = {name: await values.value_of(asked, instance) for name, asked in arguments.items()}
-            await function(*args, **ready)
-        finally:
-            try:
-                await values.close()
-            finally:
-                await user.close()
+            await _call_asynchronous(function, used(), args, arguments)
+        except BaseException as error:
+            error.__traceback__ = _from_users_code(error.__traceback__)
+            raise
 
     return once
 
 
-def _blocking(function: Callable[..., Any]) -> Callable[..., Any]:
+async def _call_asynchronous(
+    function: Callable[..., Any], used: list[Any], args: tuple[Any, ...], arguments: dict[str, Any]
+) -> None:
+    _refuse_other_loops()
+    user = VirtualUser(Meter(1, _NODE))
+    values = FixtureValues(user)
+    instance = getattr(function, "__self__", None)
+    try:
+        for fixture in used:
+            await values.value_of(fixture, instance)
+        ready = {name: await values.value_of(asked, instance) for name, asked in arguments.items()}
+        await function(*args, **ready)
+    finally:
+        try:
+            await values.close()
+        finally:
+            await user.close()
+
+
+def _blocking(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
     @functools.wraps(function)
     def once(*args: Any, **arguments: Any) -> None:
-        __tracebackhide__ = True
-        loop = LoopThread()
-        user = ThreadUser(Meter(1, _NODE), loop)
-        shared = FixtureValues()
-        values = ThreadFixtureValues(user, loop, shared)
-        instance = getattr(function, "__self__", None)
         try:
-            ready = {name: values.value_of(asked, instance) for name, asked in arguments.items()}
-            function(*args, **ready)
-        finally:
-            try:
-                values.close()
-            finally:
-                loop.close(shared, user.virtual)
+            _call_blocking(function, used(), args, arguments)
+        except BaseException as error:
+            error.__traceback__ = _from_users_code(error.__traceback__)
+            raise
 
     return once
+
+
+def _call_blocking(
+    function: Callable[..., Any], used: list[Any], args: tuple[Any, ...], arguments: dict[str, Any]
+) -> None:
+    loop = LoopThread()
+    user = ThreadUser(Meter(1, _NODE), loop)
+    shared = FixtureValues()
+    values = ThreadFixtureValues(user, loop, shared)
+    instance = getattr(function, "__self__", None)
+    try:
+        for fixture in used:
+            values.value_of(fixture, instance)
+        ready = {name: values.value_of(asked, instance) for name, asked in arguments.items()}
+        function(*args, **ready)
+    finally:
+        try:
+            values.close()
+        finally:
+            loop.close(shared, user.virtual)
+
+
+def _from_users_code(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the user's first frame on, as pytest shows it for an ordinary test."""
+    while trace is not None and trace.tb_next is not None and _module(trace) in _MACHINERY:
+        trace = trace.tb_next
+    return trace
+
+
+def _module(trace: TracebackType) -> str:
+    return str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def _refuse_other_loops() -> None:
@@ -95,7 +139,11 @@ class LoopThread:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
             self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        error = future.exception()
+        if error is not None:
+            raise error
+        return future.result()
 
     def close(self, shared: FixtureValues, user: VirtualUser) -> None:
         """Close worker-scoped fixtures and what the user has opened, then the loop."""

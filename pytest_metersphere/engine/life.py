@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import math
 import threading
 import time
@@ -21,6 +22,7 @@ from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
 
 TEARDOWN_LIMIT = 5.0
 """Seconds that a user's fixtures get to tear down once the user had to go."""
+_CUT_OFF = "the tear-down of the user's fixtures was cut off, because the user had to go"
 
 
 class Surroundings(Protocol):
@@ -46,26 +48,40 @@ class Life:
     Attributes:
         ends: clock reading at which no further iteration begins.
         latest: clock reading at which it is interrupted, should it still run then.
+        over: it ended by itself, and what remains is the tear-down.
     """
 
-    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
+    def __init__(
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+    ) -> None:
+        """Prepare a user that has done so many iterations before."""
         self._callee = callee
         self._profile = callee.part.scenario.profile
         self._part = part
         self._around = around
         self._meter = Meter(user, around.node, part, around.recorder)
+        self._meter.iteration = done
         self._pacer = Pacer(callee.part.scenario.think, seed=user)
         self._deadline: asyncio.TimerHandle | None = None
         self.ends = ends
         self.latest = ends
+        self.over = False
 
-    def leave(self, ends: float, grace: float | None = None) -> None:
-        """Begin no iteration after `ends`; interrupt a running one `grace` seconds later."""
+    def leave(self, ends: float) -> None:
+        """Begin no iteration after `ends`; interrupt a running one when its `graceful_stop` is over."""
+        self._depart(ends, ends + self._profile.graceful_stop)
+
+    def stop(self, grace: float) -> None:
+        """Begin no iteration any more; interrupt a running one in `grace` seconds, or when it is due."""
+        now = time.monotonic()
+        self._depart(min(now, self.ends), min(now + grace, self.latest))
+
+    def _depart(self, ends: float, latest: float) -> None:
         self.ends = ends
+        self.latest = latest
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None
-        self.latest = ends + (self._profile.graceful_stop if grace is None else grace)
         if self.latest != math.inf:
             self._deadline = self._around.loop.call_at(self.latest, self.interrupt)
 
@@ -73,17 +89,24 @@ class Life:
         """Make the user go now."""
         self._meter.leaving = True
 
-    def _wants_more(self) -> bool:
+    @property
+    def iterations(self) -> int:
+        """Return how many iterations the user has done, in earlier lives too."""
+        return self._meter.iteration
+
+    def wants_more(self) -> bool:
+        """Return whether it is time for another iteration."""
         limit = self._profile.iterations
         return time.monotonic() < self.ends and (limit is None or self._meter.iteration < limit)
 
-    def _note(self, start: float, error: BaseException | None) -> float:
+    def _note(self, start: float, error: BaseException | None, *, set_up: bool) -> float:
         """Count an iteration and return the pause behind it."""
         if isinstance(error, pytest.exit.Exception):
+            self.ends = min(self.ends, time.monotonic())
             self._around.abort(str(error) or "pytest.exit was called")
             return 0.0
         self._meter.iteration_ended(start, time.monotonic(), error)
-        pause = self._pacer.pause(error)
+        pause = self._pacer.pause(error, set_up=set_up)
         return max(0.0, min(pause, self.ends - time.monotonic()))
 
     def _teardown_failed(self, start: float, error: BaseException) -> None:
@@ -98,8 +121,11 @@ class Life:
 class AsyncLife(Life):
     """A user of an `async def` scenario: a task."""
 
-    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
-        super().__init__(callee, part, user, ends, around)
+    def __init__(
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+    ) -> None:
+        """Prepare a user that has done so many iterations before."""
+        super().__init__(callee, part, user, ends, around, done)
         self._vu = VirtualUser(self._meter)
         self._values = FixtureValues(self._vu, around.shared(part))
         self._waker: asyncio.Future[None] | None = None
@@ -111,14 +137,15 @@ class AsyncLife(Life):
         self._task = self._around.loop.create_task(self._live())
         self.leave(self.ends)
 
-    def leave(self, ends: float, grace: float | None = None) -> None:
-        """Begin no iteration after `ends`, and end a pause that would last longer."""
-        super().leave(ends, grace)
+    def _depart(self, ends: float, latest: float) -> None:
+        super()._depart(ends, latest)
         if self._waker is not None and ends <= time.monotonic():
             _wake(self._waker)
 
     def interrupt(self) -> None:
         """Make the user go now, whatever it waits for."""
+        if self._meter.leaving:
+            return
         super().interrupt()
         if self._task is not None:
             self._task.cancel()
@@ -126,16 +153,19 @@ class AsyncLife(Life):
     async def _live(self) -> None:
         try:
             await self._iterate()
+            self.over = True
         except asyncio.CancelledError:
             if not self._meter.leaving:
                 raise
         finally:
-            await self._tear_down()
-            self._gone()
+            try:
+                await self._tear_down()
+            finally:
+                self._gone()
 
     async def _iterate(self) -> None:
         call: Callable[[], Coroutine[Any, Any, Any]] | None = None
-        while self._wants_more():
+        while self.wants_more():
             start = time.monotonic()
             error: BaseException | None = None
             try:
@@ -145,17 +175,25 @@ class AsyncLife(Life):
                 if self._meter.leaving:
                     raise
                 error = cancelled
-                if self._task is not None:
-                    self._task.uncancel()
+                self._forget_cancelling()
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as caught:  # noqa: BLE001 - pytest.fail and sys.exit must not end the worker
                 error = caught
-            await self._pause(self._note(start, error))
+            if self._meter.leaving:
+                return
+            await self._pause(self._note(start, error, set_up=call is not None))
+
+    def _forget_cancelling(self) -> None:
+        """Go on after the scenario has cancelled itself."""
+        if self._task is not None:
+            self._task.uncancel()
 
     async def _set_up(self) -> Callable[[], Coroutine[Any, Any, Any]]:
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
+        for fixture in self._callee.used:
+            await self._values.value_of(fixture, instance)
         values = {
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
@@ -163,6 +201,14 @@ class AsyncLife(Life):
         return lambda: function(**values)
 
     async def _pause(self, seconds: float) -> None:
+        try:
+            await self._sleep(seconds)
+        except asyncio.CancelledError:
+            if self._meter.leaving:
+                raise
+            self._forget_cancelling()
+
+    async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -177,13 +223,15 @@ class AsyncLife(Life):
 
     async def _tear_down(self) -> None:
         start = time.monotonic()
+        limit = asyncio.timeout(TEARDOWN_LIMIT if self._meter.leaving else None)
         try:
-            async with asyncio.timeout(TEARDOWN_LIMIT if self._meter.leaving else None):
+            async with limit:
                 await self._values.close()
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a fixture raises is reported, not lost
-            self._teardown_failed(start, error)
+            cut_off = limit.expired() or isinstance(error, asyncio.CancelledError)
+            self._teardown_failed(start, TimeoutError(_CUT_OFF) if cut_off else error)
         finally:
             await self._vu.close()
 
@@ -191,8 +239,11 @@ class AsyncLife(Life):
 class ThreadLife(Life):
     """A user of a plain `def` scenario: a thread."""
 
-    def __init__(self, callee: Callee, part: int, user: int, ends: float, around: Surroundings) -> None:
-        super().__init__(callee, part, user, ends, around)
+    def __init__(
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+    ) -> None:
+        """Prepare a user that has done so many iterations before."""
+        super().__init__(callee, part, user, ends, around, done)
         self._loop = UserLoop(around.loop)
         self._vu = ThreadUser(self._meter, self._loop, self._loop.sleep)
         self._values = ThreadFixtureValues(self._vu, self._loop, around.shared(part))
@@ -205,14 +256,15 @@ class ThreadLife(Life):
         self.leave(self.ends)
         self._thread.start()
 
-    def leave(self, ends: float, grace: float | None = None) -> None:
-        """Begin no iteration after `ends`, and end a pause that would last longer."""
-        super().leave(ends, grace)
+    def _depart(self, ends: float, latest: float) -> None:
+        super()._depart(ends, latest)
         if ends <= time.monotonic():
             self._wake.set()
 
     def interrupt(self) -> None:
         """Make the user go now, whatever it waits for."""
+        if self._meter.leaving:
+            return
         super().interrupt()
         self._wake.set()
         self._loop.close()
@@ -220,15 +272,19 @@ class ThreadLife(Life):
     def _live(self) -> None:
         try:
             self._iterate()
+            self.over = True
         except Interrupted:
             pass
         finally:
-            self._tear_down()
-            self._around.loop.call_soon_threadsafe(self._gone)
+            # a thread that outlived the load finds the loop closed
+            with contextlib.suppress(RuntimeError):
+                self._tear_down()
+            with contextlib.suppress(RuntimeError):
+                self._around.loop.call_soon_threadsafe(self._gone)
 
     def _iterate(self) -> None:
         call: Callable[[], Any] | None = None
-        while self._wants_more():
+        while self.wants_more():
             start = time.monotonic()
             error: BaseException | None = None
             try:
@@ -240,11 +296,13 @@ class ThreadLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            self._wake.wait(self._note(start, error))
+            self._wake.wait(self._note(start, error, set_up=call is not None))
 
     def _set_up(self) -> Callable[[], Any]:
         instance = self._callee.new_instance()
         function = self._callee.bound(instance)
+        for fixture in self._callee.used:
+            self._values.value_of(fixture, instance)
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }
@@ -252,13 +310,16 @@ class ThreadLife(Life):
 
     def _tear_down(self) -> None:
         start = time.monotonic()
-        self._loop.reopen()
+        if self._meter.leaving:
+            self._loop.reopen(TEARDOWN_LIMIT)
         try:
             self._values.close()
+        except Interrupted:
+            self._teardown_failed(start, TimeoutError(_CUT_OFF))
         except BaseException as error:  # noqa: BLE001 - whatever a fixture raises is reported, not lost
             self._teardown_failed(start, error)
         finally:
-            self._loop.wait(self._vu.virtual.close())
+            self._loop.finish(self._vu.virtual.close())
 
 
 class UserLoop:
@@ -276,7 +337,10 @@ class UserLoop:
         Raises:
             Interrupted: the user must go.
         """
-        self._pending = future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self._closed.is_set():
+            work.close()
+            raise Interrupted
+        self._pending = future = self._begin(work)
         if self._closed.is_set():
             future.cancel()
         try:
@@ -297,9 +361,21 @@ class UserLoop:
         if self._pending is not None:
             self._pending.cancel()
 
-    def reopen(self) -> None:
-        """Serve again, for the tear-down."""
+    def reopen(self, seconds: float) -> None:
+        """Serve again, so many seconds, for the tear-down."""
         self._closed.clear()
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self.close)
+
+    def finish(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine that nothing must interrupt."""
+        self._begin(work).result()
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise
 
 
 def _wake(waker: asyncio.Future[None]) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
+import pytest
+
 from pytest_metersphere.engine.user import Loop, ThreadUser, VirtualUser
 from pytest_metersphere.scenario.fixtures import Declaration, Pending, TheUser
 
+_NOTHING = object()
 Key = tuple[str, Callable[..., Any]]
 
 
@@ -56,11 +59,11 @@ class FixtureValues:
         function = declaration.function
         made = function(*before, **arguments)
         if inspect.isasyncgen(made):
-            value = await anext(made)
+            value = _yielded(declaration, await anext(made, _NOTHING))
             self._exits.push_async_callback(_finish_async, declaration, made)
             return value
         if inspect.isgenerator(made):
-            value = next(made)
+            value = _yielded(declaration, next(made, _NOTHING))
             self._exits.callback(_finish, declaration, made)
             return value
         return await made if inspect.isawaitable(made) else made
@@ -107,7 +110,7 @@ class ThreadFixtureValues:
         made = function(*_before(pending, instance), **arguments)
         if not inspect.isgenerator(made):
             return made
-        value = next(made)
+        value = _yielded(pending.declaration, next(made, _NOTHING))
         self._exits.callback(_finish, pending.declaration, made)
         return value
 
@@ -137,12 +140,18 @@ def _before(pending: Pending, instance: object) -> tuple[object, ...]:
     return (instance,) if pending.is_method else ()
 
 
+def _yielded(declaration: Declaration, value: Any) -> Any:
+    if value is _NOTHING:
+        pytest.fail(f"fixture {declaration.name} did not yield a value", pytrace=False)
+    return value
+
+
 async def _finish_async(declaration: Declaration, generator: Any) -> None:
     try:
         await anext(generator)
     except StopAsyncIteration:
         return
-    raise RuntimeError(f"fixture {declaration.name} yields more than once")
+    pytest.fail(f"fixture {declaration.name} yields more than once", pytrace=False)
 
 
 def _finish(declaration: Declaration, generator: Any) -> None:
@@ -150,4 +159,4 @@ def _finish(declaration: Declaration, generator: Any) -> None:
         next(generator)
     except StopIteration:
         return
-    raise RuntimeError(f"fixture {declaration.name} yields more than once")
+    pytest.fail(f"fixture {declaration.name} yields more than once", pytrace=False)

@@ -15,21 +15,22 @@ class Callee:
 
     Attributes:
         part: what was asked for, and which users live here.
-        function: the test function, or the plain function inside its class.
+        function: the test function, or what stands in the class: a function, staticmethod or classmethod.
         owner: the test class, None for a module-level function; instantiated once per user.
         arguments: value, Pending or THE_USER by argument name.
+        used: load-scoped fixtures that are set up for each user and are no arguments.
     """
 
     part: Part
-    function: Callable[..., Any]
+    function: Any
     owner: type | None
     arguments: dict[str, Any]
+    used: list[Any] = dataclasses.field(default_factory=list)
 
     def bound(self, instance: object) -> Callable[..., Any]:
         """Return the function bound to the user's instance of the class, or as it is without one."""
-        if self.owner is None:
-            return self.function
-        bound: Callable[..., Any] = self.function.__get__(instance, self.owner)
+        bound: Callable[..., Any]
+        bound = self.function if self.owner is None else self.function.__get__(instance, self.owner)
         return bound
 
     def new_instance(self) -> object:

@@ -18,6 +18,7 @@ from pytest_metersphere.metrics.frame import (
 )
 
 _MAX_LABEL = 200
+_MAX_MESSAGE = 300
 
 
 class Cut(msgspec.Struct):
@@ -118,12 +119,14 @@ class Recorder:
     ) -> None:
         """Count one failure; `detail` is asked for its full text while its group wants exemplars."""
         with self._lock:
+            label = self._known(part, label) if label else label
+            message = _sound(message[:_MAX_MESSAGE])
             key = (part, label, kind, message)
             sent = self._exemplars.get(key, 0)
             wanted = sent < MAX_EXEMPLARS and (sent or len(self._exemplars) < MAX_ERROR_GROUPS)
             if wanted:
                 self._exemplars[key] = sent + 1
-            exemplars = [detail()] if wanted else None
+            exemplars = [_sound(detail())] if wanted else None
             self._tally(part, start, end).error(label, kind, message, exemplars=exemplars)
 
     def cut(self, before: int) -> list[Cut]:
@@ -161,7 +164,15 @@ class Recorder:
         label = label[:_MAX_LABEL]
         if label in known:
             return label
+        label = _sound(label)
+        if label in known:
+            return label
         if len(known) >= MAX_LABELS:
             return OTHER
         known.add(label)
         return label
+
+
+def _sound(text: str) -> str:
+    """Return a text that can be sent: what is no valid Unicode, as in some names of files, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

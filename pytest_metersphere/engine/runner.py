@@ -7,8 +7,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-import pytest
-
 from pytest_metersphere.engine.life import TEARDOWN_LIMIT, AsyncLife, Life, ThreadLife
 from pytest_metersphere.engine.load_fixtures import FixtureValues
 from pytest_metersphere.engine.messages import Ended, FromWorker, Second
@@ -43,6 +41,7 @@ class LoadRunner:
         self._send = send
         self._shared = [FixtureValues() for _ in callees]
         self._lives: dict[tuple[int, int], Life] = {}
+        self._done: dict[tuple[int, int], int] = {}
         self._changed = asyncio.Event()
         self._last_end = 0.0
         self._go = 0.0
@@ -79,9 +78,8 @@ class LoadRunner:
         """Let no user begin anything more; running iterations get `grace` seconds."""
         if self._arrivals is not None:
             self._arrivals.cancel()
-        now = time.monotonic()
         for life in list(self._lives.values()):
-            life.leave(min(now, life.ends), grace)
+            life.stop(grace)
         self._changed.set()
 
     def abort(self, reason: str) -> None:
@@ -109,14 +107,19 @@ class LoadRunner:
             return
         callee = self._callees[part]
         kind = AsyncLife if callee.part.scenario.is_async else ThreadLife
-        self._lives[part, user] = life = kind(callee, part, user, ends, self)
+        done = self._done.get((part, user), 0)
+        self._lives[part, user] = life = kind(callee, part, user, ends, self, done)
         life.start()
 
     def left(self, part: int, user: int) -> None:
         """Note that a user is gone; called on the event loop."""
         self.recorder.user_left(part)
         self._last_end = time.monotonic()
-        self._lives.pop((part, user), None)
+        life = self._lives.pop((part, user), None)
+        if life is not None:
+            self._done[part, user] = life.iterations
+            if life.over and life.wants_more():  # it was called back while it tore down
+                self._begin(part, user, life.ends)
         if not self._lives:
             self._changed.set()
 
@@ -139,7 +142,9 @@ class LoadRunner:
             try:
                 async with asyncio.timeout(TEARDOWN_LIMIT):
                     await values.close()
-            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - reported, not lost
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a fixture raises is reported, not lost
                 Meter(0, self.node, part, self.recorder).iteration_ended(start, time.monotonic(), error)
 
     async def _tick(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_metersphere.engine.http import HttpClient, ThreadHttpClient
 
 _NO_FAILURE = (pytest.skip.Exception, GeneratorExit)
+_MOST_TOLD = 100
 _GONE = (asyncio.CancelledError, Interrupted)
 
 
@@ -33,8 +35,6 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
-        reported: the exception that the last failed sample raised.
-        failed_sample: the same, when a threshold on `error_rate` may excuse it.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -42,8 +42,8 @@ class Meter:
         self.iteration = 0
         self.node = node
         self.leaving = False
-        self.reported: BaseException | None = None
-        self.failed_sample: BaseException | None = None
+        # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
+        self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._part = part
         self._recorder = recorder
 
@@ -86,7 +86,6 @@ class Meter:
             return
         error = TimeoutError("cancelled by the scenario")
         self.sample(label, "request", start, end, error=error, exchanges=exchanges)
-        self.failed_sample = None
 
     def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
         """Count an iteration that ended by itself, or with `error`, and start the next number."""
@@ -95,14 +94,14 @@ class Meter:
         if error is not None and self._recorder is not None:
             if skipped:
                 self._skipped(start, end, str(error) or "skipped")
-            elif error is not self.reported:
+            elif not all(self._is_told(part) for part in _parts(error)):
                 self._error("", start, end, error)
         if self._recorder is not None:
-            by_sample = failed and error is self.failed_sample
+            by_sample = failed and all(self._is_told(part, excusable=True) for part in _parts(error))
             self._recorder.iteration(
                 self._part, start, end, failed=failed, by_sample=by_sample, skipped=skipped
             )
-        self.reported = self.failed_sample = None
+        self._told.clear()
         self.iteration += 1
 
     def _skipped(self, start: float, end: float, reason: str) -> None:
@@ -111,12 +110,13 @@ class Meter:
             self._recorder.error(self._part, start, end, "", "skipped", reason, lambda: detail)
 
     def _failed(self, label: str, start: float, end: float, error: BaseException) -> None:
-        if error is self.reported:
+        if self._is_told(error):
             return
-        self.reported = error
-        is_assertion = isinstance(error, (AssertionError, pytest.fail.Exception))
-        self.failed_sample = None if is_assertion else error
+        self._told.append((error, not isinstance(error, (AssertionError, pytest.fail.Exception))))
         self._error(label, start, end, error)
+
+    def _is_told(self, error: BaseException | None, *, excusable: bool = False) -> bool:
+        return any(told is error and (may_be or not excusable) for told, may_be in self._told)
 
     def _error(self, label: str, start: float, end: float, error: BaseException) -> None:
         if self._recorder is not None:
@@ -253,6 +253,13 @@ class ThreadUser(_User):
     def sleep(self, seconds: float) -> None:
         """Pause; other users go on."""
         self._pause(seconds)
+
+
+def _parts(error: BaseException | None) -> list[BaseException | None]:
+    """Return the exceptions in a group, which parallel tasks raise together; else the exception alone."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [part for inner in error.exceptions for part in _parts(inner)]
 
 
 def _checked(label: str) -> str:

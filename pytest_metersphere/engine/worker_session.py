@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import inspect
+import os
 import threading
+import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
 from pytest_metersphere.engine.http import tls_context
-from pytest_metersphere.engine.messages import FromWorker, Job, Part, Ready
+from pytest_metersphere.engine.messages import Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.scenario import travel
-from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of
+from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of, used_names
 
 
 class WorkerSession:
@@ -59,6 +63,27 @@ class WorkerSession:
                 for implementation in caller.get_hookimpls():
                     implementation.optionalhook = True  # type: ignore[misc]
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_parse(self) -> Generator[None, pytest.Config, pytest.Config]:
+        """Keep the reason when a conftest.py cannot be imported."""
+        with self._noting("pytest could not start here"):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Keep the reason when a test is not there, or a hook of the project's fails."""
+        with self._noting("the tests could not be collected here"):
+            return (yield)
+
+    @contextlib.contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if self.collection_error is None:
+                self.collection_error = (f"{what}: {_in_one_line(error, self._job.root)}", "")
+            raise
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep the first error of the collection."""
         if report.failed and self.collection_error is None:
@@ -76,7 +101,8 @@ class WorkerSession:
         except MeterSphereError as error:
             self.collection_error = (str(error), "")
             return True
-        asyncio.run(self._run(callees))
+        # not asyncio.run, which would wait for users that nothing can interrupt; the process ends anyway
+        asyncio.new_event_loop().run_until_complete(self._run(callees))
         self.finished = True
         return True
 
@@ -89,7 +115,11 @@ class WorkerSession:
         await asyncio.to_thread(self._told.wait)
         runner.loop = asyncio.get_running_loop()
         self._runner = runner
-        if self._go_at is not None and not self._stopped:
+        if self._go_at is None:
+            return
+        if self._stopped:
+            self._send(Ended(at=0.0))
+        else:
             await runner.run(self._go_at)
 
 
@@ -113,18 +143,23 @@ def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
     values |= {name: _local_parameter(item, name, exact=exact) for name in part.local_params}
     definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
     arguments = {name: _argument(name, values, definitions) for name in item._fixtureinfo.argnames}  # noqa: SLF001
+    used = [_argument(name, values, definitions) for name in used_names(item)]
     owner = item.cls
-    function = getattr(owner or item.module, item.originalname)
-    return Callee(part, _plain(function), owner, arguments)
+    name = item.originalname
+    function = inspect.getattr_static(owner, name) if owner is not None else getattr(item.module, name)
+    return Callee(part, function, owner, arguments, used)
+
+
+def _in_one_line(error: BaseException, root: str) -> str:
+    """Return what an exception says, with paths below the bundle's root."""
+    pytests_own = type(error).__module__.startswith("_pytest.")
+    text = str(error) if pytests_own else "".join(traceback.format_exception_only(error))
+    lines = text.strip().replace(f"{root}{os.sep}", "").splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _belongs(item: pytest.Item, base_nodeid: str) -> bool:
     return item.nodeid == base_nodeid or item.nodeid.startswith(f"{base_nodeid}[")
-
-
-def _plain(function: Any) -> Callable[..., Any]:
-    plain: Callable[..., Any] = getattr(function, "__func__", function)
-    return plain
 
 
 def _local_parameter(item: pytest.Function, name: str, *, exact: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ MAX_LABELS = 500
 MAX_ERROR_GROUPS = 100
 MAX_EXEMPLARS = 5
 MAX_EXEMPLAR_SIZE = 4096
+LAST_SECOND = 1 << 27
+"""The last second that a frame may tell of, four years after go; checked where one is decoded."""
 OTHER = "(other)"
 """The label, or the error message, that stands for all those above the limit."""
 
@@ -122,10 +124,17 @@ class Tally(msgspec.Struct, array_like=True):
             self.error(error.label, error.kind, error.message, error.count, error.exemplars)
 
     def label(self, name: str, kind: Kind) -> LabelTally:
-        """Return the tally of a label, made when new; above MAX_LABELS that of OTHER."""
+        """Return the tally of a label, made when new; above MAX_LABELS that of OTHER.
+
+        A name given to transactions and to samples has two tallies, the later one with its kind in the
+        name: only one of them counts among the requests.
+        """
         tally = self.labels.get(name)
+        while tally is not None and (tally.kind == "transaction") != (kind == "transaction"):
+            name = f"{name} ({kind})"
+            tally = self.labels.get(name)
         if tally is None:
-            if len(self.labels) >= MAX_LABELS and name != OTHER:
+            if len(self.labels) >= MAX_LABELS and name not in (OTHER, f"{OTHER} ({kind})"):
                 self.overflow = True
                 return self.label(OTHER, kind)
             tally = self.labels[name] = LabelTally(kind)
@@ -197,7 +206,7 @@ class Frame(msgspec.Struct, array_like=True):
     slice: str
     incarnation: int
     sequence: int
-    second: int
+    second: Annotated[int, msgspec.Meta(ge=0, le=LAST_SECOND)]
     phase: Phase
     complete: bool
     tallies: list[Tally]

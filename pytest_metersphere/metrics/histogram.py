@@ -12,6 +12,7 @@ import base64
 import math
 import struct
 import zlib
+from typing import Annotated
 
 import msgspec
 
@@ -22,6 +23,9 @@ _COMPRESSED_COOKIE = 0x1C849304 | 0x10
 _ROUNDING = 1 - 1e-15  # takes back what percent / 100 * count may be too large by
 HIGHEST = (1 << 42) - 1
 """The largest value that keeps its place, in microseconds (51 days); larger ones count as this."""
+Bucket = Annotated[int, msgspec.Meta(ge=0, le=(42 - 8 << _HALF_BITS) + 2 * _HALF - 1)]
+"""A bucket's number, from 0 to that of HIGHEST; checked where a histogram is decoded."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 def bucket_of(value: int) -> int:
@@ -49,7 +53,7 @@ class Histogram(msgspec.Struct, array_like=True):
         highest: largest value, microseconds.
     """
 
-    counts: dict[int, int] = {}
+    counts: dict[Bucket, Count] = {}
     count: int = 0
     total: int = 0
     lowest: int = 0

@@ -61,14 +61,16 @@ class Series:
     @property
     def width(self) -> int:
         """Return the seconds of a chart's slot: the first fit that gives at most MAX_SLOTS of them."""
+        seconds = self.seconds
         widths = [width * self.interval for width in _WIDTHS]
-        return next((width for width in widths if self.seconds <= width * MAX_SLOTS), widths[-1])
+        return next((width for width in widths if seconds <= width * MAX_SLOTS), widths[-1])
 
     def slots(self) -> Iterator[tuple[int, Tally]]:
         """Yield the begin (second) and the content of every slot, in order, empty ones included."""
-        for begin in range(0, self.seconds, self.width):
+        width = self.width
+        for begin in range(0, self.seconds, width):
             merged = Tally()
-            for second in range(begin, begin + self.width):
+            for second in range(begin, begin + width):
                 tally = self.at(second)
                 if tally is not None:
                     merged.merge(tally)

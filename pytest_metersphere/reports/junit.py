@@ -131,7 +131,7 @@ def _error_lines(scenario: ScenarioResult) -> list[str]:
     return [
         f"{count(error.count)} x {error.kind}: {one_line(f'{error.label} {error.message}')}"
         for error in scenario.errors
-        if error.kind != "skipped"
+        if not error.kind.startswith("skipped")
     ]
 
 

@@ -83,6 +83,14 @@ def fixture(*, scope: Scope, name: str | None = None) -> Callable[[F], F]:
     return declare
 
 
+def used_names(item: pytest.Function) -> list[str]:
+    """Return the load-scoped fixtures that a test does not take, but asks for by `usefixtures`."""
+    info = item._fixtureinfo  # noqa: SLF001 - pytest has no public way to it
+    wanted = [name for name in info.initialnames if name not in info.argnames]
+    known = {name: info.name2fixturedefs.get(name) for name in wanted}
+    return [name for name, found in known.items() if found and declaration_of(found[-1].func)]
+
+
 def declaration_of(function: Callable[..., Any]) -> Declaration | None:
     """Return the declaration behind a fixture's function, None for an ordinary fixture."""
     return getattr(function, _MARK, None)

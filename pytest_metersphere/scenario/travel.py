@@ -31,9 +31,9 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     bytearray: ("bytearray", bytes),
     uuid.UUID: ("uuid", lambda value: value.bytes),
     decimal.Decimal: ("decimal", str),
-    datetime.datetime: ("datetime", lambda value: value.isoformat()),
+    datetime.datetime: ("datetime", lambda value: [value.isoformat(), value.fold]),
     datetime.date: ("date", lambda value: value.isoformat()),
-    datetime.time: ("time", lambda value: value.isoformat()),
+    datetime.time: ("time", lambda value: [value.isoformat(), value.fold]),
     datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
 }
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -46,9 +46,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "dataclass": lambda value: classes.instance_of(
         value[0], value[1], {name: _unpacked(item) for name, item in value[2]}
     ),
-    "datetime": datetime.datetime.fromisoformat,
+    "datetime": lambda value: datetime.datetime.fromisoformat(value[0]).replace(fold=value[1]),
     "date": datetime.date.fromisoformat,
-    "time": datetime.time.fromisoformat,
+    "time": lambda value: datetime.time.fromisoformat(value[0]).replace(fold=value[1]),
     "timedelta": lambda value: datetime.timedelta(*value),
     "path": pathlib.Path,
     "tuple": lambda value: tuple(_unpacked(item) for item in value),

@@ -15,10 +15,10 @@ from xml.etree import ElementTree as ET
 
 from pytest_metersphere.reports.document import Document, ScenarioResult
 from pytest_metersphere.reports.results import decode_results
-from tests.reports.pages import read_page
+from tests.reports.pages import Element, read_page
 
 OURS = "pytest_metersphere.plugin"
-LIMIT = 50.0
+LIMIT = 110.0
 REPORTS = ("report.html", "junit.xml", "results.json", "summary.md")
 
 
@@ -68,9 +68,22 @@ class Done:
         return found[0]
 
     @cached_property
-    def page(self) -> str:
-        """Return the text of report.html."""
-        return read_page((self.reports / "report.html").read_text()).text
+    def page(self) -> Element:
+        """Return report.html."""
+        return read_page((self.reports / "report.html").read_text())
+
+    def article(self, name: str) -> Element:
+        """Return what report.html says of a scenario, its overview apart."""
+        articles = [
+            each for each in self.page.all("article") if each.one("h2").one("span", "name").text == name
+        ]
+        assert len(articles) == 1, name
+        return articles[0]
+
+    def tiles(self, name: str) -> dict[str, str]:
+        """Return the numbers that report.html shows of a scenario, by their names."""
+        tiles = self.article(name).all("div", "tile")
+        return {tile.one("dt").text: str(tile.one("dd").content[0]) for tile in tiles}
 
     @cached_property
     def summary(self) -> str:
@@ -124,7 +137,8 @@ class Project:
 
 def environment() -> dict[str, str]:
     """Return this process's environment without what concerns the surrounding pytest."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    foreign = ("PYTEST_", "COV_", "CI", "BUILD_NUMBER")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PY_COLORS": "0", "COLUMNS": "200"}
 
 

@@ -73,7 +73,9 @@ def test_auto_checks_nothing_without_a_scenario(ordinary: Inner, stranger: Stran
 
 def test_always_checks_without_a_scenario_too(ordinary: Inner, stranger: Stranger) -> None:
     """A broken pool is found by any session."""
-    message = ordinary.refuses(f"--ms-pool=far@{stranger.address}=9", "--ms-preflight=always", "-k", "ordinary")
+    message = ordinary.refuses(
+        f"--ms-pool=far@{stranger.address}=9", "--ms-preflight=always", "-k", "ordinary"
+    )
 
     assert "is no node-controller" in message
     assert stranger.asked == ["/status"]
@@ -96,7 +98,9 @@ def test_off_goes_straight_to_the_plan(scenario: Inner, stranger: Stranger) -> N
     assert "is no node-controller" in message
 
 
-def test_variable_and_ini_are_heard(ordinary: Inner, stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_and_ini_are_heard(
+    ordinary: Inner, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The variable wins over the ini value, the option over both."""
     ordinary.pytester.makeini("[pytest]\nms_preflight = always")
     args = [f"--ms-pool=far@{stranger.address}=9", "-k", "ordinary"]

@@ -75,4 +75,6 @@ def test_the_option_beats_the_variable_beats_the_ini(
 @pytest.mark.parametrize("text", ["10", "soon", "1d"])
 def test_a_bad_duration_is_one_message(scenarios: Inner, text: str) -> None:
     """Named with the option."""
-    assert mentions(scenarios.refuses(f"--ms-ramp={text}", "--ms-pool=local"), f"--ms-ramp: {text!r} is not a")
+    assert mentions(
+        scenarios.refuses(f"--ms-ramp={text}", "--ms-pool=local"), f"--ms-ramp: {text!r} is not a"
+    )

@@ -89,7 +89,7 @@ def test_the_files_of_others_stay(shop: Project) -> None:
 
     assert done.code == 0, done.text
     assert reports_in(shop.folder / "out") == {*REPORTS, "notes.txt"}
-    assert kept.read_text() == "mine"
+    assert kept.read_text() == "mine\n"
 
 
 def test_a_directory_of_a_live_session_is_refused(scenario: Inner) -> None:
@@ -107,7 +107,8 @@ def test_a_file_in_its_place_is_refused(scenario: Inner) -> None:
     (scenario.pytester.path / "taken").write_text("")
 
     assert mentions(
-        scenario.refuses("--ms-pool=local", "--ms-report-dir=taken"), "--ms-report-dir: 'taken' is not a folder"
+        scenario.refuses("--ms-pool=local", "--ms-report-dir=taken"),
+        "--ms-report-dir: 'taken' is not a folder",
     )
 
 

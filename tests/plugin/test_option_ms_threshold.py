@@ -25,7 +25,7 @@ SHOP = """
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """Return a session with two thresholds on the command line, one broken, and a broken one in the ini file."""
+    """Return a session with two thresholds on the command line, one broken, and a broken one in ini."""
     project = Project(tmp_path_factory.mktemp("thresholds"), "ms_thresholds =", "    iterations > 500")
     project.write("test_shop.py", SHOP)
     return project.run(
@@ -117,7 +117,9 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "pieces"), BAD)
 @pytest.mark.parametrize("pool", [["--ms-pool=local"], []], ids=["pool", "functional"])
-def test_a_bad_threshold_is_one_message(scenario: Inner, text: str, pieces: list[str], pool: list[str]) -> None:
+def test_a_bad_threshold_is_one_message(
+    scenario: Inner, text: str, pieces: list[str], pool: list[str]
+) -> None:
     """With the piece marked and a correct example; without a pool as well."""
     message = scenario.refuses(f"--ms-threshold={text}", *pool)
 

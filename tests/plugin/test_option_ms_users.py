@@ -50,9 +50,9 @@ def test_a_percentage_scales(scenarios: Inner) -> None:
 
 def test_stages_keep_their_shape(scenarios: Inner) -> None:
     """Every level is scaled with the peak, and the times stay."""
-    plan = tables(scenarios.run("--ms-pool=local=900", "--ms-plan", "--ms-users=40"))["test_shop.py::test_stages"]
+    found = tables(scenarios.run("--ms-pool=local=900", "--ms-plan", "--ms-users=40"))
 
-    at = {seconds: users for seconds, users, _ in plan.rows}
+    at = {seconds: users for seconds, users, _ in found["test_shop.py::test_stages"].rows}
     assert (at[10.0], at[15.0], at[20.0]) == (40, 20, 0)
 
 

@@ -63,7 +63,7 @@ def test_two_nodes_over_tls_with_a_token_from_a_file(shop: Project, tmp_path: Pa
 
     assert done.code == 0, done.text
     assert [node.users for node in done.scenario("test_cart").nodes] == [2, 1]
-    assert "a-token-in-a-file" not in done.text + done.summary + done.page
+    assert "a-token-in-a-file" not in done.text + done.summary + done.page.text
     assert refused.code == 4
     assert mentions(refused.text, f"https://{plain} does not speak TLS", "--tls-cert")
 

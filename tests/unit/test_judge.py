@@ -417,8 +417,10 @@ def test_threshold_without_data_is_an_error() -> None:
 
     assert judgement.verdict == "error"
     assert judgement.findings == [
-        'no samples: 10 iterations timed nothing; send requests with vu.http, or time what is done with '
-        '"with vu.sample(label):"',
+        (
+            "no samples: 10 iterations timed nothing; send requests with vu.http, or time what is done with "
+            '"with vu.sample(label):"'
+        ),
         "threshold not judged: p95 < 300ms: p95: no data, no request or sample has a response time",
     ]
 

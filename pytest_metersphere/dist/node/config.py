@@ -19,10 +19,9 @@ DEFAULT_PORT = 8082
 DEFAULT_USERS_PER_CORE = 1000
 """Users that one core is trusted with when no capacity is declared.
 
-An asyncio worker holds far more idle users than this; what limits it are the requests that they
-send, a few thousand a second per core. A thousand users that pause between their requests stay
-below that; users that never pause saturate a core with a few dozen, whatever the capacity says, and
-the run's generator health tells so.
+A worker with a thousand users that send one GET a second used 0.28 of a core, with two thousand
+0.48 and a loop lag above 100 ms (benchmarks/users_per_core.py; docs/design.md has the rows). Users
+that never pause saturate a core with a few dozen, whatever the capacity says.
 """
 DEFAULT_MAX_SLICES = 16
 WORKER_COMMAND = (sys.executable, "-P", "-m", "pytest_metersphere.engine.worker")
