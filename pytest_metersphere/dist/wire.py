@@ -63,51 +63,6 @@ class NodeInfo(msgspec.Struct, kw_only=True):
     slices: list[str] = []
 
 
-class CheckRequest(msgspec.Struct, kw_only=True):
-    """Body of `POST /v1/check`: could this node take such a slice now?
-
-    Attributes:
-        users: users of the slice.
-        python: the controller's version of Python, `3.11.7`; empty when it does not matter.
-        packages: versions of the distributions that the tests import, by name.
-    """
-
-    protocol: int
-    version: str
-    users: int
-    python: str = ""
-    packages: dict[str, str] = {}
-
-
-class Check(msgspec.Struct, kw_only=True):
-    """One finding of a preflight.
-
-    Attributes:
-        name: what was checked.
-        ok: whether it holds.
-        detail: what was found.
-        hint: what to do when it does not hold; empty when that is in `detail`.
-        seconds: how long it took.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    hint: str = ""
-    seconds: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """Return what was found and what to do, in one line."""
-        return f"{self.detail}; {self.hint}" if self.hint else self.detail
-
-
-class CheckAnswer(msgspec.Struct, kw_only=True):
-    """Answer of `POST /v1/check`."""
-
-    checks: list[Check]
-
-
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
@@ -158,6 +113,53 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True):
         return [(name, "***" if value and name in secret else value) for name, value in shown.items()]
 
 
+class CheckRequest(msgspec.Struct, kw_only=True):
+    """Body of `POST /v1/check`: could this node take such a slice now?
+
+    Attributes:
+        users: users of the slice.
+        python: the controller's version of Python, `3.11.7`; empty when it does not matter.
+        packages: versions of the distributions that the tests import, by name.
+        kafka: the Kafka that frames would go to, None when they are pulled.
+    """
+
+    protocol: int
+    version: str
+    users: int
+    python: str = ""
+    packages: dict[str, str] = {}
+    kafka: KafkaAccess | None = None
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One finding of a preflight.
+
+    Attributes:
+        name: what was checked.
+        ok: whether it holds.
+        detail: what was found.
+        hint: what to do when it does not hold; empty when that is in `detail`.
+        seconds: how long it took.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """Return what was found and what to do, in one line."""
+        return f"{self.detail}; {self.hint}" if self.hint else self.detail
+
+
+class CheckAnswer(msgspec.Struct, kw_only=True):
+    """Answer of `POST /v1/check`."""
+
+    checks: list[Check]
+
+
 class StartRequest(msgspec.Struct, kw_only=True):
     """Part `request` of `POST /v1/slices`.
 
@@ -170,6 +172,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
         key: the run's key, with which the slice signs its frames; it travels nowhere else.
         interval: seconds that a frame sums up, 1 to MAX_INTERVAL.
         parts: the scenarios of the run; a scenario without users on this node has an empty list.
+        kafka: where frames go, beside the spool; None when they are pulled.
     """
 
     protocol: int
@@ -183,6 +186,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
     collection: Collection
     parts: list[Part]
     interval: int = 1
+    kafka: KafkaAccess | None = None
 
 
 class WorkerLoss(msgspec.Struct, kw_only=True):
