@@ -61,6 +61,17 @@ def check_text(settings: KafkaSettings) -> tuple[Check, KafkaAccess | None]:
     return Check(name="kafka settings", ok=True, detail=", ".join(access.servers)), access
 
 
+def check_reach(access: KafkaAccess) -> Check:
+    """Check that frames can get from here to Kafka: name, port, login, and where the brokers are."""
+    begin = time.monotonic()
+    checks = _reach(access)[0]
+    wrong = next((check for check in checks if not check.ok), None)
+    seconds = time.monotonic() - begin
+    if wrong is None:
+        return Check(name="kafka", ok=True, detail=f"reaches Kafka ({checks[-1].detail})", seconds=seconds)
+    return Check(name="kafka", ok=False, detail=wrong.detail, hint=wrong.hint, seconds=seconds)
+
+
 def check_kafka(access: KafkaAccess, longest_run: float = 0.0) -> list[Check]:
     """Check everything, up to the first thing that does not hold; each way to fail is told within 10 s.
 
@@ -70,17 +81,23 @@ def check_kafka(access: KafkaAccess, longest_run: float = 0.0) -> list[Check]:
         access: how to reach Kafka.
         longest_run: seconds of the longest run whose frames it is to keep.
     """
-    visits = _all_at_once(lambda server: _visit(access, *split_address(server)), access.servers)
-    well = next((visit for visit in visits if visit.ok), None)
-    if well is None:
-        return [check for visit in visits for check in visit.checks]
-    checks = well.checks + [_excused(visit) for visit in visits if not visit.ok]
-    checks.append(_advertised(access, well))
-    if checks[-1].ok:
+    checks, fit = _reach(access)
+    if fit:
         checks += _topics(access, longest_run)
     if checks[-1].ok:
         checks.append(_round_trip(access))
     return checks
+
+
+def _reach(access: KafkaAccess) -> tuple[list[Check], bool]:
+    """Return what was found on the way to the brokers, and whether they can be reached."""
+    visits = _all_at_once(lambda server: _visit(access, *split_address(server)), access.servers)
+    well = next((visit for visit in visits if visit.ok), None)
+    if well is None:
+        return [check for visit in visits for check in visit.checks], False
+    checks = well.checks + [_excused(visit) for visit in visits if not visit.ok]
+    checks.append(_advertised(access, well))
+    return checks, checks[-1].ok
 
 
 class _Steps:
@@ -216,8 +233,10 @@ def _wait_for(outcome: queue.SimpleQueue[Exception | None], deadline: float) -> 
 
 
 def _failed(name: str, seconds: float, detail: str, advice: str) -> Check:
-    hint = f"Kafka: {'; '.join(filter(None, (detail, advice)))} ({SENTENCE})"
-    return Check(name=name, ok=False, detail=detail, hint=hint, seconds=seconds)
+    detail = f"Kafka: {detail}"
+    if advice:
+        return Check(name=name, ok=False, detail=detail, hint=f"{advice} ({SENTENCE})", seconds=seconds)
+    return Check(name=name, ok=False, detail=f"{detail} ({SENTENCE})", seconds=seconds)
 
 
 def _all_at_once(work: Callable[[S], T], subjects: Sequence[S]) -> list[T]:

@@ -122,22 +122,22 @@ def test_texts_that_are_not_understood(cause: str, settings: dict[str, str]) -> 
 
     assert access is None
     assert not check.ok
-    assert "geheim" not in check.hint
-    assert_told(cause, check.hint)
+    assert "geheim" not in check.text
+    assert_told(cause, check.text)
 
 
 def test_an_unknown_host() -> None:
     """A name that nobody knows is told as that."""
     check = failure(check_kafka(KafkaAccess(servers=("kafka.invalid:9092",))))
 
-    assert_told("a host name that DNS does not know", check.hint)
+    assert_told("a host name that DNS does not know", check.text)
 
 
 def test_a_port_where_nothing_listens() -> None:
     """A refused connection is told as that."""
     check = failure(check_kafka(to(free_port())))
 
-    assert_told("nothing listens on the port", check.hint)
+    assert_told("nothing listens on the port", check.text)
 
 
 def test_a_port_behind_a_firewall() -> None:
@@ -145,7 +145,7 @@ def test_a_port_behind_a_firewall() -> None:
     with listeners.dropping_port() as port:
         check = failure(check_kafka(to(port)))
 
-    assert_told("a firewall drops the packets", check.hint)
+    assert_told("a firewall drops the packets", check.text)
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
@@ -154,7 +154,7 @@ def test_a_port_that_never_answers(protocol: str) -> None:
     with listeners.listener(listeners.keeps_silent) as port:
         check = failure(check_kafka(to(port, security_protocol=protocol)))
 
-    assert_told("the port takes connections and never answers", check.hint)
+    assert_told("the port takes connections and never answers", check.text)
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
@@ -163,7 +163,7 @@ def test_an_ssh_server(protocol: str) -> None:
     with listeners.listener(listeners.greets_as_ssh) as port:
         check = failure(check_kafka(to(port, security_protocol=protocol)))
 
-    assert_told("an ssh server listens on the port", check.hint)
+    assert_told("an ssh server listens on the port", check.text)
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
@@ -172,7 +172,7 @@ def test_a_web_server(protocol: str) -> None:
     with listeners.http_server() as port:
         check = failure(check_kafka(to(port, security_protocol=protocol)))
 
-    assert_told("a web server listens on the port", check.hint)
+    assert_told("a web server listens on the port", check.text)
 
 
 @contextlib.contextmanager
@@ -190,7 +190,7 @@ def test_a_web_server_with_tls(protocol: str) -> None:
     with _https() as (port, ca):
         check = failure(check_kafka(to(port, security_protocol=protocol, ca=ca)))
 
-    assert_told("a web server listens on the port", check.hint)
+    assert_told("a web server listens on the port", check.text)
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
@@ -207,7 +207,7 @@ def test_another_server(protocol: str, cause: str, answer: bytes) -> None:
         check = failure(check_kafka(to(port, security_protocol=protocol)))
 
     if protocol == "PLAINTEXT" or b"mail" in answer:
-        assert_told(cause, check.hint)
+        assert_told(cause, check.text)
 
 
 def test_a_port_that_hangs_up() -> None:
@@ -215,7 +215,7 @@ def test_a_port_that_hangs_up() -> None:
     with listeners.listener(listeners.hangs_up) as port:
         check = failure(check_kafka(to(port)))
 
-    assert_told("the port takes connections and ends them", check.hint)
+    assert_told("the port takes connections and ends them", check.text)
 
 
 def test_an_answer_that_never_ends_is_not_waited_for() -> None:
@@ -231,7 +231,7 @@ def test_tls_that_is_expected(tls_broker: Broker) -> None:
     """A broker with TLS is told from a stranger when the client comes without."""
     check = failure(check_kafka(to(tls_broker.port)))
 
-    assert_told("the broker wants TLS, the client speaks without", check.hint)
+    assert_told("the broker wants TLS, the client speaks without", check.text)
 
 
 @needs_kafka
@@ -240,7 +240,7 @@ def test_tls_that_is_not_expected(login_broker: Broker, protocol: str) -> None:
     """A broker without TLS is told from a stranger when the client comes with it."""
     access = login(login_broker, security_protocol=protocol)
 
-    assert_told("the broker speaks without TLS, the client wants it", failure(check_kafka(access)).hint)
+    assert_told("the broker speaks without TLS, the client wants it", failure(check_kafka(access)).text)
 
 
 @needs_kafka
@@ -249,7 +249,7 @@ def test_a_certificate_of_an_unknown_authority(tls_broker: Broker) -> None:
     stranger = trustme.CA().cert_pem.bytes().decode()
     check = failure(check_kafka(to(tls_broker.port, security_protocol="SSL", ca=stranger)))
 
-    assert_told("the broker's certificate is from an authority that the client does not trust", check.hint)
+    assert_told("the broker's certificate is from an authority that the client does not trust", check.text)
 
 
 @needs_kafka
@@ -258,7 +258,7 @@ def test_a_certificate_for_another_name(start: Start) -> None:
     broker = start(Recipe(security="SSL", names=("kafka.example.org",)))
     check = failure(check_kafka(to(broker.port, security_protocol="SSL", ca=broker.ca_pem)))
 
-    assert "IP address mismatch" in check.hint
+    assert "IP address mismatch" in check.text
 
 
 @needs_kafka
@@ -266,7 +266,7 @@ def test_a_certificate_that_the_broker_wants(certificate_broker: Broker) -> None
     """A broker that asks for a certificate is told from one that is broken."""
     access = to(certificate_broker.port, security_protocol="SSL", ca=certificate_broker.ca_pem)
 
-    assert_told("the broker wants a certificate of its clients", failure(check_kafka(access)).hint)
+    assert_told("the broker wants a certificate of its clients", failure(check_kafka(access)).text)
 
 
 @needs_kafka
@@ -275,8 +275,8 @@ def test_a_wrong_password(login_broker: Broker, mechanism: str) -> None:
     """A refused login is told with the broker's words, and without the password."""
     check = failure(check_kafka(login(login_broker, "geheim", mechanism)))
 
-    assert "geheim" not in check.hint
-    assert_told(f"a wrong password, {mechanism}", check.hint)
+    assert "geheim" not in check.text
+    assert_told(f"a wrong password, {mechanism}", check.text)
 
 
 @needs_kafka
@@ -284,7 +284,7 @@ def test_a_mechanism_that_is_switched_off(login_broker: Broker) -> None:
     """The mechanisms that the broker takes are listed."""
     check = failure(check_kafka(login(login_broker, mechanism="SCRAM-SHA-512")))
 
-    assert_told("a mechanism that the broker does not take", check.hint)
+    assert_told("a mechanism that the broker does not take", check.text)
 
 
 @needs_kafka
@@ -292,7 +292,7 @@ def test_a_login_that_is_expected(login_broker: Broker) -> None:
     """A broker that hangs up on whoever has not logged in is told from a stranger."""
     check = failure(check_kafka(to(login_broker.port)))
 
-    assert_told("the broker wants a login, the client has none", check.hint)
+    assert_told("the broker wants a login, the client has none", check.text)
 
 
 @needs_kafka
@@ -300,7 +300,7 @@ def test_a_login_that_is_not_expected(login_broker: Broker) -> None:
     """A port where nobody logs in says so."""
     access = msgspec.structs.replace(login(login_broker), servers=(login_broker.plain_address,))
 
-    assert_told("the client logs in where nobody does", failure(check_kafka(access)).hint)
+    assert_told("the client logs in where nobody does", failure(check_kafka(access)).text)
 
 
 @needs_kafka
@@ -308,7 +308,7 @@ def test_a_controller_of_kafka(own_broker: Broker) -> None:
     """The port by which the brokers keep their metadata is told from a broker's."""
     check = failure(check_kafka(to(own_broker.controller_port)))
 
-    assert_told("the port is that of a KRaft controller", check.hint)
+    assert_told("the port is that of a KRaft controller", check.text)
 
 
 @needs_kafka
@@ -318,7 +318,7 @@ def test_an_advertised_listener_that_cannot_be_reached(start: Start) -> None:
     broker = start(Recipe(advertised=advertised))
     check = failure(check_kafka(to(broker.port)))
 
-    hint = check.hint.replace(advertised, "inside:9092")
+    hint = check.text.replace(advertised, "inside:9092")
     assert_told("the broker's advertised listener cannot be reached", hint)
 
 
@@ -327,7 +327,7 @@ def test_a_topic_that_cannot_be_made(strict_broker: Broker) -> None:
     """A user who may not make topics is told which, and how to make it."""
     check = failure(check_kafka(login(strict_broker, prefix="nobody-allows-this")))
 
-    assert_told("the user may not make the topic", check.hint.replace("nobody-allows-this", "ms-load"))
+    assert_told("the user may not make the topic", check.text.replace("nobody-allows-this", "ms-load"))
 
 
 @needs_kafka
@@ -338,7 +338,7 @@ def test_a_topic_that_may_be_read_only(strict_broker: Broker) -> None:
     check = failure(check_kafka(login(strict_broker, prefix="read-only")))
 
     assert check.name == "kafka round trip"
-    assert_told("the user may not write to the topic", check.hint.replace("read-only", "ms-load"))
+    assert_told("the user may not write to the topic", check.text.replace("read-only", "ms-load"))
 
 
 @needs_kafka
@@ -359,7 +359,7 @@ def test_topic_settings_that_would_lose_data(
     """A topic that is there already is left alone, and refused when frames would be lost."""
     make_topic(access.servers[0], access.results_topic, settings_for(0.0) | settings)
 
-    assert_told(cause, failure(check_kafka(access, longest_run=3600.0)).hint)
+    assert_told(cause, failure(check_kafka(access, longest_run=3600.0)).text)
 
 
 @needs_kafka
