@@ -101,7 +101,7 @@ def collect(access: KafkaAccess, start: dict[int, int], nodes: int, seconds: int
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     slices = {f"{RUN}-{node}": SliceData(f"n{node}", 1) for node in range(nodes)}
     collector = Collector(RUN, KEY, slices, 1)
-    feed = KafkaFeed(access, start, RUN)
+    feed = KafkaFeed(access, start)
     received, settled = 0, 0
     before, begin = cpu_seconds(), time.monotonic()
     while received < nodes * seconds:

@@ -53,10 +53,11 @@ class Controller:
         names = [node.name for node in self.session.pool.nodes]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         off = "; xdist is off, the pool is the distribution" if self._was_distributed else ""
-        return (
-            f"metersphere: pool {self.session.settings.pool_text} ({shown}); results are pulled from the "
-            f"node-controllers over HTTP{off}"
+        kafka = self.session.settings.kafka
+        come = (
+            f"come over Kafka ({kafka.text})" if kafka else "are pulled from the node-controllers over HTTP"
         )
+        return f"metersphere: pool {self.session.settings.pool_text} ({shown}); results {come}{off}"
 
     def take_over(self, items: Sequence[pytest.Item]) -> None:
         """Let the scenarios among the items run as load."""

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
+
+NodeTrouble = Literal["", "no answer", "unwell", "stranger", "stock", "token", "version"]
+"""What is the matter with a node: no answer that HTTP or TLS could make sense of; it says itself that it is
+not well; something else than a node-controller; MeterSphere's own; the token is not accepted; another version;
+empty for anything else."""
 
 
 class MeterSphereError(Exception):
@@ -28,12 +34,16 @@ class NodeError(MeterSphereError):
     Attributes:
         node: name of the node.
         status: HTTP status of its answer, None when there was none.
+        kind: what is the matter with it, for programs.
     """
 
-    def __init__(self, node: str, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, node: str, message: str, status: int | None = None, kind: NodeTrouble = ""
+    ) -> None:
         super().__init__(f"node {node}: {message}")
         self.node = node
         self.status = status
+        self.kind = kind
 
 
 class BrokerError(MeterSphereError):

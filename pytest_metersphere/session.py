@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import msgspec
 
 from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, require_certificates
+from pytest_metersphere.dist.kafka_preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.plan import make_plan
@@ -20,15 +22,20 @@ from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
+from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
-from pytest_metersphere.execution import Execution, Planned, now
-from pytest_metersphere.options import Settings
+from pytest_metersphere.execution import Execution, now
+from pytest_metersphere.options import KafkaSettings, Settings
+from pytest_metersphere.outcome import Planned
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
 from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.profile import Profile
 from pytest_metersphere.terminal import Progress
+
+_DAY = 24 * 3600.0
 
 
 class LoadSession:
@@ -58,6 +65,7 @@ class LoadSession:
         self._bundle: bytes | None = None
         self._sys_path: tuple[str, ...] = ()
         self._wanted = Wanted(self._version)
+        self._kafka: KafkaAccess | None = None
 
     def effective(self, scenario: Scenario) -> Scenario:
         """Return the scenario with the options of this session applied.
@@ -87,23 +95,29 @@ class LoadSession:
         return self._planned(scenario, [spec.name for spec in nodes], capacities)
 
     def prepare(self, scenarios: Sequence[Scenario]) -> None:
-        """Take the report directory, start and check the nodes, and see that every scenario fits.
+        """Take the report directory, check Kafka and the nodes, and see that every scenario fits.
 
         Raises:
             ConfigError: the report directory cannot be used, or options and scenarios do not fit.
-            PreflightError: a node is not fit; the text says what to do. Nothing has been started on it.
+            PreflightError: Kafka or a node is not fit; the text says what to do. Nothing has been started.
         """
-        for scenario in scenarios:
-            self.effective(scenario)
+        longest = max((_length(self.effective(scenario).profile) for scenario in scenarios), default=0.0)
         self._directory = ReportDirectory(Path(self.settings.report_dir))
+        if self.settings.kafka is not None:
+            self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
         if self.settings.preflight != "off":
-            for check in self._fleet.check(self._wanted):
-                if not check.ok:
-                    raise PreflightError(check.text)
+            _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenario in scenarios:
             self.plan(scenario)
         self._directory.clear()
+
+    def _checked_kafka(self, settings: KafkaSettings, longest_run: float) -> KafkaAccess | None:
+        check, access = check_text(settings)
+        _require([check])
+        if access is not None and self.settings.preflight != "off":
+            _require(check_kafka(access, longest_run))
+        return access
 
     def _new_fleet(self) -> Fleet:
         settings = self.settings
@@ -155,14 +169,14 @@ class LoadSession:
             KeyboardInterrupt: the user ended it; what was measured is kept in `results`.
         """
         planned = self.plan(part.scenario)
-        run = Run(self._version, self._collection(), self._packed())
+        run = Run(self._version, self._collection(), self._packed(), self._kafka)
         for index, node in enumerate(self._the_fleet().nodes):
             users = planned.plan.users_of(index)
             if users:
                 run.add(
                     node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
                 )
-        execution = Execution(run, planned, watch, self.settings.on_node_loss)
+        execution = Execution(run, planned, watch, self._the_fleet().nodes, self.settings.on_node_loss)
         try:
             execution.execute()
         finally:
@@ -204,7 +218,7 @@ class LoadSession:
                 started_at=self._started_at,
                 ended_at=now(),
                 pool=self.settings.pool_text or "",
-                kafka=None,
+                kafka=",".join(self._kafka.servers) if self._kafka else None,
                 git_sha=_git_sha(self.settings.rootdir),
                 python=platform.python_version(),
                 host=socket.gethostname(),
@@ -220,6 +234,17 @@ class LoadSession:
 def _pool(settings: Settings) -> Pool:
     assert settings.pool_text is not None
     return parse_pool(settings.pool_text, parse_pools(settings.pools), source=settings.pool_source)
+
+
+def _require(checks: Sequence[Check]) -> None:
+    for check in checks:
+        if not check.ok:
+            raise PreflightError(check.text)
+
+
+def _length(profile: Profile) -> float:
+    """Return the seconds that a run may take, for one without an end those of a day."""
+    return min(profile.duration + profile.graceful_stop, _DAY)
 
 
 def _declared(spec: NodeSpec, index: int, nodes: int) -> int:

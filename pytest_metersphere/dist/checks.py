@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.resolve import addresses_of, is_address
-from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, NodeInfo, Spoken, version_skew
+from pytest_metersphere.dist.wire import (
+    PROTOCOL,
+    Check,
+    CheckRequest,
+    KafkaAccess,
+    NodeInfo,
+    Spoken,
+    version_skew,
+)
 from pytest_metersphere.errors import NodeError, PreflightError
 from pytest_metersphere.units import format_duration
 
@@ -25,11 +33,13 @@ class Wanted:
         version: version of pytest-metersphere.
         python: version of Python, empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
+        kafka: the Kafka that it must reach, None when frames are pulled.
     """
 
     version: str
     python: str = ""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kafka: KafkaAccess | None = None
 
 
 def check_node(node: Node, wanted: Wanted) -> list[Check]:
@@ -109,6 +119,7 @@ def _own_findings(node: Node, client: NodeClient, wanted: Wanted) -> Iterator[Ch
         users=0,
         python=wanted.python,
         packages=dict(wanted.packages),
+        kafka=wanted.kafka,
     )
     for check in client.check(request).checks:
         check.detail = f"node {node.name}: {check.detail}"

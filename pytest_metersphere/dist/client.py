@@ -25,7 +25,7 @@ from pytest_metersphere.dist.wire import (
     StopRequest,
     version_skew,
 )
-from pytest_metersphere.errors import CapacityError, NodeError
+from pytest_metersphere.errors import CapacityError, NodeError, NodeTrouble
 from pytest_metersphere.units import format_duration, format_size
 
 CONNECT_LIMIT = 3.0
@@ -34,6 +34,8 @@ READ_LIMIT = 5.0
 """Seconds to wait for an answer, on top of what was asked for with `wait`."""
 LIVELY_LIMIT = 3.0
 """The same where another attempt follows soon: frames and leases."""
+KAFKA_WAIT = 5.0
+"""Seconds that a node may take to find out whether it reaches Kafka."""
 START_WAIT = 60.0
 """Seconds that a node may take to unpack a bundle and to start its workers."""
 DELETE_WAIT = 15.0
@@ -128,6 +130,7 @@ class NodeClient:
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._cafile = cafile
+        self._token = token.encode()
         self._session = requests.Session()
         # a ~/.netrc entry would replace our token, and HTTP_PROXY would catch even loopback
         self._session.trust_env = False
@@ -150,7 +153,8 @@ class NodeClient:
         """Check that a node-controller of any kind is there; needs no token."""
         answer = self._json("GET", "/status", _Status)
         if not answer.success:
-            raise NodeError(self.name, f"the node-controller at {self.base_url} says that it is not well")
+            message = f"the node-controller at {self.base_url} says that it is not well"
+            raise NodeError(self.name, message, kind="unwell")
 
     def info(self) -> NodeInfo:
         """Return what the node is and holds; NodeError names both versions when it is too old or too new."""
@@ -161,11 +165,13 @@ class NodeClient:
         except NodeError:
             spoken = self._decoded(path, data, Spoken, msgspec.json.decode)
             ours = Spoken(protocol=PROTOCOL, version=pytest_metersphere.__version__)
-            raise NodeError(self.name, version_skew(node=spoken, controller=ours)) from None
+            skew = version_skew(node=spoken, controller=ours)
+            raise NodeError(self.name, skew, kind="version") from None
 
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Ask whether it could take a slice now."""
-        return self._json("POST", "/v1/check", CheckAnswer, **_json_body(request))
+        wait = KAFKA_WAIT if request.kafka is not None else 0.0
+        return self._json("POST", "/v1/check", CheckAnswer, wait=wait, **_json_body(request))
 
     def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:
         """Start a slice; returns while it is starting.
@@ -185,10 +191,19 @@ class NodeClient:
             wait=START_WAIT,
         )
 
-    def state(self, slice_id: str, wait_while: str = "", wait: float = 0.0) -> SliceInfo:
-        """Return how a slice stands; waits up to `wait` seconds while it is in the state named."""
+    def state(
+        self, slice_id: str, wait_while: str = "", wait: float = 0.0, limit: float = READ_LIMIT
+    ) -> SliceInfo:
+        """Return how a slice stands.
+
+        Args:
+            slice_id: the slice.
+            wait_while: state to wait in for another.
+            wait: seconds that the node may wait then.
+            limit: seconds that its answer may take on top of that.
+        """
         params = {"state": wait_while, "wait": f"{wait:g}"} if wait_while else _EMPTY
-        return self._json("GET", f"/v1/slices/{slice_id}", SliceInfo, params=params, wait=wait)
+        return self._json("GET", f"/v1/slices/{slice_id}", SliceInfo, params=params, wait=wait, limit=limit)
 
     def go(self, slice_id: str) -> SliceInfo:
         """Start the load of a slice that is ready."""
@@ -231,7 +246,7 @@ class NodeClient:
         try:
             value: T = decode(data, type=kind)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise self._stranger(path, f"with {data[:80]!r}") from None
+            raise self._stranger(path, f"with {self._without_token(data)[:80]!r}") from None
         return value
 
     def _call(
@@ -245,7 +260,7 @@ class NodeClient:
             ) as response:
                 data = self._read(response)
         except (requests.RequestException, OSError) as error:
-            raise NodeError(self.name, self._reason_of(error, limits[1])) from error
+            raise NodeError(self.name, self._reason_of(error, limits[1]), kind="no answer") from error
         if response.ok and not response.is_redirect:
             return data
         raise self._refused(path, response, data)
@@ -264,18 +279,24 @@ class NodeClient:
             refusal = msgspec.json.decode(data, type=Refusal)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             if path == "/v1/node" and response.status_code == 404 and self._is_stock(data):
-                return NodeError(self.name, self._no_stock_yet(), response.status_code)
+                return NodeError(self.name, self._no_stock_yet(), response.status_code, "stock")
             kind = response.headers.get("Content-Type", "no content type")
             return self._stranger(path, f"with HTTP {response.status_code} ({kind})", response.status_code)
         if refusal.error == "capacity":
             return CapacityError(f"node {self.name}: {refusal.message}")
-        message = refusal.message
+        message = self._without_token(refusal.message.encode()).decode(errors="replace")
+        kind: NodeTrouble = ""
         if refusal.error == "token":
+            kind = "token"
             message = (
                 f"the node-controller at {self.base_url} does not accept the token: set PYTEST_MS_TOKEN to"
                 " the token that it was started with"
             )
-        return NodeError(self.name, message, response.status_code)
+        return NodeError(self.name, message, response.status_code, kind)
+
+    def _without_token(self, data: bytes) -> bytes:
+        """Return what a node said without our token, which whoever is there may have echoed."""
+        return data.replace(self._token, b"***") if self._token else data
 
     def _stranger(self, path: str, how: str, status: int | None = None) -> NodeError:
         """Return the error for an answer that a node-controller of ours would not give."""
@@ -284,6 +305,7 @@ class NodeClient:
             f"what listens on {self.base_url} is no node-controller of pytest-metersphere: it answered"
             f" {path} {how}",
             status,
+            "stranger",
         )
 
     def _is_stock(self, data: bytes) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 
 import msgspec
 
-from pytest_metersphere.dist.receipts import Receipts
+from pytest_metersphere.dist.receipts import Receipt, Receipts
 from pytest_metersphere.dist.signing import SignatureError, verified
 from pytest_metersphere.dist.wire import Manifest, Totals
 from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
@@ -93,6 +93,7 @@ class Collector:
         slices: what is known of each slice, by its id.
         scenarios: what is known of each scenario, in the order of the run.
         duplicates: frames that came more than once.
+        repaired: frames that did not come by themselves and were fetched from a spool.
         rejected: messages that are no frame of this run, and frames that contradict an earlier one.
         interval: seconds that a frame sums up.
     """
@@ -105,6 +106,7 @@ class Collector:
         self.interval = interval
         self.scenarios = [ScenarioData(Series(interval)) for _ in range(scenarios)]
         self.duplicates = 0
+        self.repaired = 0
         self.rejected = 0
         self._run = run
         self._key = key
@@ -113,23 +115,32 @@ class Collector:
 
     def add(self, signed: bytes) -> None:
         """Merge one frame; what is no frame of this run is counted as rejected."""
+        if self._take(signed) == "duplicate":
+            self.duplicates += 1
+
+    def repair(self, signed: bytes) -> None:
+        """Merge a frame from a spool that was asked for those that are missing; one that is known is none."""
+        if self._take(signed) == "new":
+            self.repaired += 1
+
+    def _take(self, signed: bytes) -> Receipt | None:
+        """Return what a frame is, merged when it is new; None when it is no frame of this run."""
         try:
             digest, packed = verified(self._key, signed)
             frame = self._decoder.decode(packed)
         except _UNREADABLE:
             self.rejected += 1
-            return
+            return None
         data = self.slices.get(frame.slice)
         if data is None or not self._belongs(frame, data):
             self.rejected += 1
-            return
-        match data.receipts.note(frame.sequence, digest):
-            case "new":
-                self._merge(frame, data)
-            case "duplicate":
-                self.duplicates += 1
-            case "conflict":
-                self.rejected += 1
+            return None
+        receipt = data.receipts.note(frame.sequence, digest)
+        if receipt == "new":
+            self._merge(frame, data)
+        elif receipt == "conflict":
+            self.rejected += 1
+        return receipt
 
     def _belongs(self, frame: Frame, data: SliceData) -> bool:
         return (

@@ -7,6 +7,7 @@ import contextlib
 import queue
 import re
 import threading
+from collections.abc import Callable
 
 from pytest_metersphere.dist.feed import Arrival
 from pytest_metersphere.dist.kafka_client import Consumer, Offsets, Producer
@@ -155,7 +156,7 @@ class KafkaFeed:
     """Delivers the frames on Kafka from saved offsets on, each at least once, of a slice in order.
 
     Everything on the topic is handed through for the collector to judge, except what concurrent sessions
-    put there for themselves: records whose key is a slice of another run, and those of a preflight. When
+    put there for themselves: records whose key is a neighbour's slice, and those of a preflight. When
     something on the topic cannot be read at all, what is there by then is skipped; as after any loss, the
     spools have it.
 
@@ -164,19 +165,21 @@ class KafkaFeed:
         trouble: why nothing comes; empty while all is well.
     """
 
-    def __init__(self, access: KafkaAccess, start: Offsets, run: str = "") -> None:
+    def __init__(
+        self, access: KafkaAccess, start: Offsets, is_neighbour: Callable[[str], bool] | None = None
+    ) -> None:
         """Read from `start` (`end_offsets` before go) on.
 
         Args:
             access: how to reach Kafka.
             start: first offset by partition.
-            run: id of the run, with which the ids of its slices begin; without it nothing is foreign.
+            is_neighbour: tells of a slice's id, in the feed's thread, whether it is another live run's.
         """
         self.foreign = 0
         self.trouble = ""
         self._access = access
         self._start = dict(start)
-        self._ours = f"{run}-".encode() if run else b""
+        self._is_neighbour = is_neighbour
         self._arrivals: queue.Queue[Arrival] = queue.Queue(_BATCHES)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-feed", daemon=True)
@@ -225,7 +228,7 @@ class KafkaFeed:
     def _is_foreign(self, key: bytes) -> bool:
         if key == CHECK_KEY:
             return True
-        return bool(self._ours and _SLICE.fullmatch(key) and not key.startswith(self._ours))
+        return bool(self._is_neighbour and _SLICE.fullmatch(key) and self._is_neighbour(key.decode()))
 
     def _hand_over(self, arrival: Arrival) -> None:
         """Wait until the collector has room; Kafka keeps what it is too slow for."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pytest_metersphere.dist.client import DELETE_WAIT, NodeClient, encode_bundle
 from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.signing import new_key
-from pytest_metersphere.dist.wire import PROTOCOL, SliceInfo, StartRequest
+from pytest_metersphere.dist.wire import PROTOCOL, KafkaAccess, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 
@@ -49,12 +49,23 @@ class Run:
     Attributes:
         id: id of the run.
         key: signs its frames; it travels in the start requests only.
+        kafka: where its frames are sent, None when they are pulled.
         slices: one for each node that has users, in the order of the pool.
         go_spread: seconds between the first and the last acknowledgement of go.
     """
 
-    def __init__(self, version: str, collection: Collection, bundle: bytes) -> None:
-        """Make a run with an id of its own and no slices yet."""
+    def __init__(
+        self, version: str, collection: Collection, bundle: bytes, kafka: KafkaAccess | None = None
+    ) -> None:
+        """Make a run with an id of its own and no slices yet.
+
+        Args:
+            version: version of pytest-metersphere.
+            collection: how the workers are to collect.
+            bundle: zip of what the scenarios need.
+            kafka: where the slices send their frames, None when these are pulled.
+        """
+        self.kafka = kafka
         self.id = secrets.token_hex(8)
         self.key = new_key()
         self.slices: list[Slice] = []
@@ -101,6 +112,7 @@ class Run:
             collection=self._collection,
             parts=item.parts,
             interval=self.interval,
+            kafka=self.kafka,
         )
         item.incarnation = client.start(request, self._bundle).incarnation
 

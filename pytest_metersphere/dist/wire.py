@@ -223,6 +223,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         stopped: it was told to stop before its profile ended, or its lease ran out.
         reason: why it was cut off, one line; empty when its workers ended by themselves.
         aborted: reason when the scenario called pytest.exit.
+        kafka: why its frames could not be sent over Kafka at the end; empty when they could.
         losses: workers that were lost.
         totals: its own counts.
     """
@@ -234,6 +235,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     stopped: bool = False
     reason: str = ""
     aborted: str = ""
+    kafka: str = ""
     losses: list[WorkerLoss] = []
     totals: Totals = msgspec.field(default_factory=Totals)
 

@@ -78,7 +78,7 @@ class Kafka:
         write(self._broker.address, self._access.results_topic, records)
 
     def feed(self) -> Feed:
-        return KafkaFeed(self._access, self._start, RUN)
+        return KafkaFeed(self._access, self._start)
 
     def restart(self) -> None:
         self._broker.stop()

@@ -45,18 +45,24 @@ def test_only_what_comes_after_the_saved_offsets_is_delivered(ready: KafkaAccess
 
 def test_frames_of_other_runs_are_passed_over(ready: KafkaAccess) -> None:
     """A concurrent session's frames and the records of preflights are counted, not delivered."""
-    feed = KafkaFeed(ready, end_offsets(ready), RUN)
+    feed = KafkaFeed(ready, end_offsets(ready), lambda name: name.startswith("ffffffffffffffff-"))
     with Taken(feed) as taken:
-        put(ready, (b"ffffffffffffffff-0", b"theirs"), (CHECK_KEY, b"nonce"), (OURS, b"ours"))
-        assert taken.frames(1) == [b"ours"]
+        put(
+            ready,
+            (b"ffffffffffffffff-0", b"theirs"),
+            (CHECK_KEY, b"nonce"),
+            (b"eeeeeeeeeeeeeeee-0", b"of a run that is over"),
+            (OURS, b"ours"),
+        )
+        assert taken.frames(2) == [b"of a run that is over", b"ours"]
 
     assert feed.foreign == 2
 
 
 def test_everything_else_is_handed_through(ready: KafkaAccess) -> None:
     """Records of strangers, with any key or none, empty ones too, are for the collector to reject."""
-    with Taken(KafkaFeed(ready, end_offsets(ready), RUN)) as taken:
-        put(ready, (None, b"no key"), (b"\xff\x00", b"odd key"), (b"key", None), (OURS, bytes(900_000)))
+    with Taken(KafkaFeed(ready, end_offsets(ready), lambda _name: True)) as taken:
+        put(ready, (None, b"no key"), (b"\xff\x00", b"odd key"), (b"key", None), (b"k", bytes(900_000)))
         assert taken.frames(4) == [b"no key", b"odd key", b"", bytes(900_000)]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest_metersphere
+from pytest_metersphere.dist.kafka_preflight import check_reach
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.packages import check_packages, check_python
 from pytest_metersphere.dist.node.refusal import Refused
@@ -91,6 +92,8 @@ class NodeController:
         if request.packages:
             # a thousand packages are a thousand small files: other requests do not wait for them
             findings.append(await asyncio.to_thread(check_packages, request.packages))
+        if request.kafka is not None:
+            findings.append(await asyncio.to_thread(check_reach, request.kafka))
         return findings
 
     def _check_language(self, name: str, asked: T, spoken: T) -> Check:

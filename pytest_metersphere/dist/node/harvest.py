@@ -1,9 +1,10 @@
-"""What a slice's workers report, from their messages to the spool, counted on the way."""
+"""What a slice's workers report, from their messages to the spool and on to Kafka, counted on the way."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Protocol
 
 from pytest_metersphere.dist.node.frames import Press
 from pytest_metersphere.dist.node.seconds import Seconds, Span
@@ -17,11 +18,26 @@ MAX_LEAD = 5
 """Seconds that a report may be ahead of the time since go; one from later is garbage."""
 
 
+class Sink(Protocol):
+    """Takes frames to be sent on, beside the spool."""
+
+    @property
+    def trouble(self) -> str:
+        """Return why they cannot be sent now, empty while all is well."""
+
+    def put(self, slice_id: str, frame: bytes) -> None:
+        """Take a frame; returns at once."""
+
+    def close(self) -> None:
+        """Give up what was not sent yet."""
+
+
 class Harvest:
-    """Merges reports into seconds, presses these into frames, signs and keeps them.
+    """Merges reports into seconds, presses these into frames, signs, keeps and sends them.
 
     Attributes:
         spool: where the frames are.
+        sink: by which they are sent on, too; None when they are only pulled.
         totals: what the workers reported, counted before anything is merged.
     """
 
@@ -30,9 +46,11 @@ class Harvest:
         self._parts = len(request.parts)
         warmup = min(part.scenario.profile.warmup for part in request.parts)
         self._seconds = Seconds(range(workers), self._parts, warmup, request.interval)
+        self._slice = request.slice
         self._key = request.key
         self._press = Press(request.run, request.slice, incarnation)
         self.spool = Spool(path, limit)
+        self.sink: Sink | None = None
         self.totals = Totals()
 
     @property
@@ -78,5 +96,8 @@ class Harvest:
     def _keep(self, spans: list[Span]) -> bool:
         for span in spans:
             for sequence, frame in self._press.pack(span):
-                self.spool.append(sequence, sign(self._key, frame))
+                signed = sign(self._key, frame)
+                self.spool.append(sequence, signed)
+                if self.sink is not None:
+                    self.sink.put(self._slice, signed)
         return bool(spans)

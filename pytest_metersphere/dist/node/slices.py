@@ -22,12 +22,13 @@ from pathlib import Path
 from pytest_metersphere.dist.bundle import BundleError, unpack
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.crew import Crew
-from pytest_metersphere.dist.node.harvest import Harvest
+from pytest_metersphere.dist.node.harvest import Harvest, Sink
 from pytest_metersphere.dist.node.log import SliceLog
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.workers import WorkerProcess, deal, workers_for
 from pytest_metersphere.dist.wire import (
     FrameBatch,
+    KafkaAccess,
     Manifest,
     SliceInfo,
     SliceState,
@@ -110,6 +111,8 @@ class Slice:
         try:
             await asyncio.to_thread(self._unpack, bundle)
             await self._crew.launch(self._jobs(), lambda: self.state == "starting")
+            if self.request.kafka is not None:
+                self._harvest.sink = await asyncio.to_thread(_kafka_sink, self.request.kafka)
         except BundleError as error:
             raise Refused(400, "bundle", str(error)) from error
         except OSError as error:
@@ -169,6 +172,8 @@ class Slice:
         """Kill what still runs, wait until nothing is left, and remove the folder."""
         self.cut_off("it was deleted")
         await self._over.wait()
+        if self._harvest.sink is not None:
+            await asyncio.to_thread(self._harvest.sink.close)
         self._harvest.spool.close()
         self._log.close()
         self._bell.ring()
@@ -333,6 +338,7 @@ class Slice:
             stopped=self._stopped,
             reason=self._reason,
             aborted=self._aborted,
+            kafka=self._harvest.sink.trouble if self._harvest.sink is not None else "",
             losses=list(self._losses),
             totals=self._harvest.totals,
         )
@@ -371,3 +377,10 @@ class Slice:
     def _enter(self, state: SliceState) -> None:
         self.state = state
         self._bell.ring()
+
+
+def _kafka_sink(access: KafkaAccess) -> Sink:
+    # kafka-python is imported only where Kafka is used, and not by the event loop
+    from pytest_metersphere.dist.kafka import KafkaSink
+
+    return KafkaSink(access)
