@@ -37,9 +37,7 @@ class NodeError(MeterSphereError):
         kind: what is the matter with it, for programs.
     """
 
-    def __init__(
-        self, node: str, message: str, status: int | None = None, kind: NodeTrouble = ""
-    ) -> None:
+    def __init__(self, node: str, message: str, status: int | None = None, kind: NodeTrouble = "") -> None:
         super().__init__(f"node {node}: {message}")
         self.node = node
         self.status = status
