@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 NodeTrouble = Literal["", "no answer", "unwell", "stranger", "stock", "token", "version"]
-"""What is the matter with a node: no answer that HTTP or TLS could make sense of; it says itself that it is
-not well; something else than a node-controller; MeterSphere's own; the token is not accepted; another version;
-empty for anything else."""
+"""What is the matter with a node: there was no answer that HTTP or TLS could make sense of; it says itself
+that it is not well; it is something else, or MeterSphere's own; it does not take the token; it is of another
+version. Empty for anything else."""
 
 
 class MeterSphereError(Exception):

@@ -25,7 +25,7 @@ from pytest_metersphere.dist.wire import (
     StopRequest,
     version_skew,
 )
-from pytest_metersphere.errors import CapacityError, NodeError, NodeTrouble
+from pytest_metersphere.errors import CapacityError, NodeError
 from pytest_metersphere.units import format_duration, format_size
 
 CONNECT_LIMIT = 3.0
@@ -280,19 +280,18 @@ class NodeClient:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             if path == "/v1/node" and response.status_code == 404 and self._is_stock(data):
                 return NodeError(self.name, self._no_stock_yet(), response.status_code, "stock")
-            kind = response.headers.get("Content-Type", "no content type")
-            return self._stranger(path, f"with HTTP {response.status_code} ({kind})", response.status_code)
+            content = response.headers.get("Content-Type", "no content type")
+            return self._stranger(path, f"with HTTP {response.status_code} ({content})", response.status_code)
         if refusal.error == "capacity":
             return CapacityError(f"node {self.name}: {refusal.message}")
-        message = self._without_token(refusal.message.encode()).decode(errors="replace")
-        kind: NodeTrouble = ""
         if refusal.error == "token":
-            kind = "token"
             message = (
                 f"the node-controller at {self.base_url} does not accept the token: set PYTEST_MS_TOKEN to"
                 " the token that it was started with"
             )
-        return NodeError(self.name, message, response.status_code, kind)
+            return NodeError(self.name, message, response.status_code, "token")
+        message = self._without_token(refusal.message.encode()).decode(errors="replace")
+        return NodeError(self.name, message, response.status_code)
 
     def _without_token(self, data: bytes) -> bytes:
         """Return what a node said without our token, which whoever is there may have echoed."""
