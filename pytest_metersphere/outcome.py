@@ -251,4 +251,6 @@ class _Outcome:
             if data.manifest is not None and data.manifest.kafka
         ]
         frames = plural(repaired, "frame")
-        return [f"{frames} did not come over Kafka, fetched from the nodes instead{''.join(troubles[:1])}"]
+        return [
+            f"{frames} did not come over Kafka in time and were fetched from the nodes{''.join(troubles[:1])}"
+        ]

@@ -7,11 +7,14 @@ import re
 import ssl
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from pytest_metersphere.dist.wire import KafkaAccess, SaslMechanism, SecurityProtocol
 from pytest_metersphere.errors import ConfigError, did_you_mean
-from pytest_metersphere.options import KafkaSettings
+
+if TYPE_CHECKING:
+    # a node-controller reads no settings, and needs no pytest for it
+    from pytest_metersphere.options import KafkaSettings
 
 _EXAMPLE = "kafka-1:9092,kafka-2:9092"
 _VARIABLE = "PYTEST_MS_KAFKA_"

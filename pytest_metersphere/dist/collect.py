@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import msgspec
 
@@ -93,7 +94,7 @@ class Collector:
         slices: what is known of each slice, by its id.
         scenarios: what is known of each scenario, in the order of the run.
         duplicates: frames that came more than once.
-        repaired: frames that did not come by themselves and were fetched from a spool.
+        repaired: frames that were late or did not come, and were fetched from a spool.
         rejected: messages that are no frame of this run, and frames that contradict an earlier one.
         interval: seconds that a frame sums up.
     """
@@ -110,37 +111,46 @@ class Collector:
         self.rejected = 0
         self._run = run
         self._key = key
+        self._fetched: set[tuple[str, int]] = set()
         self._closed = 0
         self._decoder = msgspec.msgpack.Decoder(Frame)
 
     def add(self, signed: bytes) -> None:
         """Merge one frame; what is no frame of this run is counted as rejected."""
-        if self._take(signed) == "duplicate":
-            self.duplicates += 1
+        receipt, place = self._take(signed)
+        if receipt == "duplicate":
+            # a frame that was fetched because it was late, and comes after all, came once
+            if place in self._fetched:
+                self._fetched.remove(place)
+            else:
+                self.duplicates += 1
 
     def repair(self, signed: bytes) -> None:
-        """Merge a frame from a spool that was asked for those that are missing; one that is known is none."""
-        if self._take(signed) == "new":
+        """Merge a frame fetched from a spool because it is late or missing; a known one changes nothing."""
+        receipt, place = self._take(signed)
+        if receipt == "new":
             self.repaired += 1
+            self._fetched.add(place)
 
-    def _take(self, signed: bytes) -> Receipt | None:
-        """Return what a frame is, merged when it is new; None when it is no frame of this run."""
+    def _take(self, signed: bytes) -> tuple[Receipt | Literal["stranger"], tuple[str, int]]:
+        """Return what a frame is, merged when it is new, and its slice and sequence."""
         try:
             digest, packed = verified(self._key, signed)
             frame = self._decoder.decode(packed)
         except _UNREADABLE:
             self.rejected += 1
-            return None
+            return "stranger", ("", 0)
+        place = (frame.slice, frame.sequence)
         data = self.slices.get(frame.slice)
         if data is None or not self._belongs(frame, data):
             self.rejected += 1
-            return None
+            return "stranger", place
         receipt = data.receipts.note(frame.sequence, digest)
         if receipt == "new":
             self._merge(frame, data)
         elif receipt == "conflict":
             self.rejected += 1
-        return receipt
+        return receipt, place
 
     def _belongs(self, frame: Frame, data: SliceData) -> bool:
         return (

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Arrival, Feed, JoinedFeed, SpoolFeed, StateFeed
 from pytest_metersphere.dist.neighbours import Neighbours
-from pytest_metersphere.dist.nodes import Node, in_parallel
+from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.repair import Gap, Repairs
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
-from pytest_metersphere.errors import NodeError
 
 DRAIN = 5.0
 """Seconds that the last frames may take once a slice is over, before they are fetched from its spool."""
+LATE = 3.0
+"""Seconds beyond those of a frame that nothing may come from a running slice before its spool is asked."""
 _POLL = 0.25
 
 
@@ -36,6 +38,8 @@ class Intake:
         self._run = run
         self._slices = {item.id: item for item in run.slices}
         self._feed: Feed | None = None
+        self._repairs = Repairs()
+        self._progress: dict[str, tuple[int, float]] = {}
         self._offsets: dict[int, int] = {}
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
         self.collector = Collector(run.id, run.key, slices, 1, run.interval)
@@ -54,6 +58,7 @@ class Intake:
     def open(self, nodes: Sequence[Node]) -> None:
         """Begin to listen; `nodes` may hold slices of other runs whose frames come over the same topic."""
         connects = {item.id: item.node.connect for item in self._run.slices}
+        self._progress = {key: (0, time.monotonic()) for key in self._slices}
         if self._run.kafka is None:
             self._feed = SpoolFeed(connects)
             return
@@ -69,9 +74,14 @@ class Intake:
 
     def receive(self, timeout: float = _POLL) -> None:
         """Wait up to `timeout` seconds for something to come, and take all that is there."""
-        if self._feed is not None:
-            for arrival in self._feed.receive(timeout):
-                self._take(arrival)
+        if self._feed is None:
+            return
+        for arrival in self._feed.receive(timeout):
+            self._take(arrival)
+        if self._run.kafka is not None:
+            self._note_progress()
+            self._repairs.begin(self._late())
+            self._take_repaired()
 
     def waiting(self) -> list[str]:
         """Return the slices that have neither ended nor are given up."""
@@ -83,9 +93,8 @@ class Intake:
         latest = time.monotonic() + seconds
         while (self.waiting() or self._incomplete()) and time.monotonic() < latest:
             self.receive()
-        for frames in in_parallel(self._missing, self._incomplete()):
-            for signed in frames:
-                self.collector.repair(signed)
+        self._repairs.finish([self._gap(item) for item in self._incomplete()])
+        self._take_repaired()
 
     def _take(self, arrival: Arrival) -> None:
         for signed in arrival.frames:
@@ -109,16 +118,29 @@ class Intake:
         slices = self.collector.slices
         return [self._slices[key] for key, data in slices.items() if data.manifest is not None and data.lost]
 
-    def _missing(self, item: Slice) -> list[bytes]:
-        """Return the frames in the spool of a slice from the first that is missing on."""
-        after, frames = self.collector.slices[item.id].follows, []
-        try:
-            with item.node.connect() as client:
-                while True:
-                    batch = client.frames(item.id, after=after, wait=0.0)
-                    frames += batch.frames
-                    if not batch.frames or batch.manifest is not None:
-                        return frames
-                    after = batch.last_sequence
-        except NodeError:
-            return frames
+    def _note_progress(self) -> None:
+        """Note which slices have delivered something since the last time."""
+        now = time.monotonic()
+        for key, data in self.collector.slices.items():
+            received, _ = self._progress[key]
+            if data.received > received:
+                self._progress[key] = (data.received, now)
+
+    def _late(self) -> list[Gap]:
+        """Return the slices that still run, and of which nothing has come for long."""
+        if self._repairs.busy:
+            return []
+        now = time.monotonic()
+        before = now - LATE - self._run.interval
+        late = [key for key in self.waiting() if self._progress[key][1] < before]
+        for key in late:
+            # asked again after as long
+            self._progress[key] = (self._progress[key][0], now)
+        return [self._gap(self._slices[key]) for key in late]
+
+    def _gap(self, item: Slice) -> Gap:
+        return item, self.collector.slices[item.id].follows
+
+    def _take_repaired(self) -> None:
+        for signed in self._repairs.take():
+            self.collector.repair(signed)

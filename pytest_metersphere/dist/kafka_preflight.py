@@ -13,15 +13,18 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_metersphere.dist.brokers import join_address, read_access, split_address, tls_context
 from pytest_metersphere.dist.dialling import UnfitError, resolve
 from pytest_metersphere.dist.handshake import broker
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import BrokerError, ConfigError
-from pytest_metersphere.options import KafkaSettings
 from pytest_metersphere.units import format_duration
+
+if TYPE_CHECKING:
+    # a node-controller reads no settings, and needs no pytest for it
+    from pytest_metersphere.options import KafkaSettings
 
 SENTENCE = "Kafka 不可用，请检查配置"  # noqa: RUF001 - it is Chinese
 """What MeterSphere says when Kafka fails its check, and what its users search for."""

@@ -154,9 +154,9 @@ def scripted(script: Script | None = None, **by_worker: Script) -> bytes:
     return bundle_of(files)
 
 
-def eventually(met: Callable[[], bool], what: str) -> None:
-    """Wait until something holds; fail when it does not within PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(met: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait until something holds; fail when it does not within `patience` seconds."""
+    deadline = time.monotonic() + patience
     pause = threading.Event()
     while not met():
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"

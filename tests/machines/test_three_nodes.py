@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machines.conftest import Shopping
+from tests.machines.conftest import Pool, Shopping
 
 pytestmark = pytest.mark.timeout(200)
 THOUSAND = ("--ms-users=1000", "--ms-ramp=2s", "--ms-hold=4s")
@@ -12,11 +12,11 @@ THOUSAND = ("--ms-users=1000", "--ms-ramp=2s", "--ms-hold=4s")
 
 @pytest.mark.parametrize("way", [pytest.param("kafka", marks=pytest.mark.needs_kafka), "spools"])
 def test_a_thousand_users(
-    way: str, shopping: Shopping, three_nodes: str, request: pytest.FixtureRequest
+    way: str, shopping: Shopping, shared_pool: Pool, request: pytest.FixtureRequest
 ) -> None:
     """They are 400, 400 and 200 in each scenario, and every count is that of the server."""
     kafka = request.getfixturevalue("kafka") if way == "kafka" else "none"
-    code = shopping.run("examples", f"--ms-pool={three_nodes}", f"--ms-kafka={kafka}", *THOUSAND)
+    code = shopping.run("examples", f"--ms-pool={shared_pool.text}", f"--ms-kafka={kafka}", *THOUSAND)
 
     assert code == 0, shopping.output
     scenarios = shopping.document.scenarios
