@@ -1,180 +1,68 @@
-"""The command `pytest-metersphere`."""
+"""The command `pytest-metersphere`: which commands there are, and how each of them ends."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
-import ssl
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import NoReturn
 
-from pytest_metersphere.dist.node.config import (
-    DEFAULT_MAX_SLICES,
-    DEFAULT_PORT,
-    DEFAULT_USERS_PER_CORE,
-    NodeConfig,
-    available_cores,
-    default_name,
-    find_token,
-    new_token,
-    node_name,
-    tls_context,
-)
+from pytest_metersphere.dist.node.command import add_node
 from pytest_metersphere.errors import ConfigError, MeterSphereError
+from pytest_metersphere.inspection.command import USAGE_CODE, add_doctor, add_status
 
 PROGRAM = "pytest-metersphere"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 for what could not be done, 2 for bad usage."""
-    parsed = _parser().parse_args(arguments)
+    """Run the command and return its exit code.
+
+    0, 1 for what could not be done or is not well, 130 for Ctrl-C; for bad usage 2, or 4 as pytest has it
+    where settings are pytest's, too (SystemExit, when the command line itself is not understood).
+    """
+    parsed, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return run(parsed)
     except ConfigError as error:
-        return _complain(parsed, error, 2)
+        return _complain(parsed.parser, error, parsed.parser.usage_code)
     except MeterSphereError as error:
-        return _complain(parsed, error, 1)
+        return _complain(parsed.parser, error, 1)
     except KeyboardInterrupt:
         return 130
 
 
-def _complain(parsed: argparse.Namespace, error: Exception, code: int) -> int:
-    print(f"{PROGRAM} {parsed.command}: error: {error}", file=sys.stderr)
+class _Parser(argparse.ArgumentParser):
+    """A parser with an exit code of its own for bad usage."""
+
+    usage_code = 2
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and end."""
+        self.print_usage(sys.stderr)
+        self.exit(_complain(self, message, self.usage_code))
+
+
+def _complain(parser: argparse.ArgumentParser, message: object, code: int) -> int:
+    sys.stderr.write(f"{parser.prog}: error: {message}\n")
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM, description="Distributed load testing as part of the ordinary pytest suite."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_node(commands.add_parser("node", help="run a node-controller on this machine"))
+
+    def command(name: str, text: str, usage_code: int = 2) -> _Parser:
+        added = commands.add_parser(name, help=text, allow_abbrev=False)
+        added.usage_code = usage_code
+        added.set_defaults(parser=added)
+        return added
+
+    add_node(command("node", "run a node-controller on this machine"))
+    add_status(command("status", "show how the nodes of the pool and Kafka are", USAGE_CODE))
+    add_doctor(command("doctor", "check the nodes and Kafka as a session does, with advice", USAGE_CODE))
     return parser
-
-
-def _add_node(node: argparse.ArgumentParser) -> None:
-    node.description = (
-        "Run a node-controller: it runs load for whoever has its token, which comes from --token-file, from"
-        " PYTEST_MS_TOKEN, from the file that PYTEST_MS_TOKEN_FILE names, or else is generated and printed."
-    )
-    node.set_defaults(run=_run_node)
-    node.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    node.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help="port, 0 for any free one (%(default)s)"
-    )
-    node.add_argument("--name", help="name of this node in reports (the machine's name)")
-    node.add_argument(
-        "--capacity",
-        type=_count,
-        metavar="USERS",
-        help=f"virtual users it may carry ({DEFAULT_USERS_PER_CORE} a worker)",
-    )
-    node.add_argument("--workers", type=_count, metavar="N", help="worker processes of a slice (one a core)")
-    node.add_argument(
-        "--max-slices",
-        type=_count,
-        metavar="N",
-        default=DEFAULT_MAX_SLICES,
-        help="slices at once (%(default)s)",
-    )
-    node.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token")
-    node.add_argument(
-        "--tls-cert",
-        type=Path,
-        metavar="FILE",
-        help="speak TLS with this certificate (PEM, with those between it and its root)",
-    )
-    node.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
-    node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
-    node.add_argument(
-        "--announce",
-        choices=("text", "json"),
-        default="text",
-        help="how to say on standard output that it serves: for people, or as one line of JSON",
-    )
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, write 0 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count, write 1 or more")
-    return int(text)
-
-
-def _run_node(parsed: argparse.Namespace) -> int:
-    if os.name != "posix":
-        raise MeterSphereError("a node-controller needs Linux or macOS")
-    from pytest_metersphere.dist.node.main import listen, run
-
-    config, generated = _node_config(parsed)
-    sock = listen(config)
-    if not config.on_loopback and config.tls is None:
-        print(
-            f"{PROGRAM} node: warning: {config.host} is open to the network without TLS;"
-            " --tls-cert and --tls-key switch it on",
-            file=sys.stderr,
-        )
-    port: int = sock.getsockname()[1]
-    announce = _announce_json if parsed.announce == "json" else _announce_text
-    run(
-        config,
-        sock,
-        lambda: announce(config, port, generated=generated),
-        until_stdin_closes=parsed.until_stdin_closes,
-    )
-    return 0
-
-
-def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
-    """Return how the node is to run, and whether its token was made here."""
-    token = find_token(parsed.token_file)
-    workers: int = parsed.workers or available_cores()
-    config = NodeConfig(
-        name=default_name() if parsed.name is None else node_name(parsed.name),
-        token=token or new_token(),
-        capacity=parsed.capacity or DEFAULT_USERS_PER_CORE * workers,
-        workers=workers,
-        host=parsed.host,
-        port=parsed.port,
-        max_slices=parsed.max_slices,
-        tls=_tls(parsed),
-    )
-    return config, token is None
-
-
-def _tls(parsed: argparse.Namespace) -> ssl.SSLContext | None:
-    cert, key = parsed.tls_cert, parsed.tls_key
-    if cert is None and key is None:
-        return None
-    if cert is None or key is None:
-        given, missing = ("--tls-key", "--tls-cert") if cert is None else ("--tls-cert", "--tls-key")
-        raise ConfigError(f"{given} needs {missing} beside it")
-    return tls_context(cert, key)
-
-
-def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    _say(f"node {config.name} listens on {config.scheme}://{host}:{port}")
-    _say(f"it carries {config.capacity} users, {config.workers} workers a slice, {config.max_slices} slices")
-    if generated:
-        _say(f"its token, for PYTEST_MS_TOKEN where pytest runs: {config.token}")
-
-
-def _announce_json(config: NodeConfig, port: int, *, generated: bool) -> None:
-    token = {"token": config.token} if generated else {}
-    _say(json.dumps({"port": port, "name": config.name, "capacity": config.capacity} | token))
-
-
-def _say(line: str) -> None:
-    """Print a line; whoever started the node may have stopped listening."""
-    with contextlib.suppress(OSError):
-        print(line, flush=True)

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
-from pytest_metersphere.dist.kafka_client import Admin
+from pytest_metersphere.dist.kafka_client import Admin, Topic
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import BrokerError
 from pytest_metersphere.units import format_duration, format_size
@@ -85,9 +85,8 @@ def _made_or_found(admin: Admin, name: str, longest_run: float) -> tuple[str, st
     wrong = losses(topic.settings, longest_run)
     if wrong:
         return f"the topic {name} would lose frames: {'; '.join(wrong)}", _ALTER.format(name=name)
-    replicas = _number(topic.settings, "min.insync.replicas")
-    if topic.in_sync < replicas:
-        why = f"min.insync.replicas={replicas}, but only {topic.in_sync} are in sync"
+    why = shortage(topic)
+    if why:
         hint = "start the missing brokers, or lower min.insync.replicas of the topic"
         return f"the topic {name} takes nothing: {why}", hint
     return f"it is there, with {topic.partitions} partitions", ""
@@ -103,6 +102,14 @@ def _made(admin: Admin, name: str, longest_run: float) -> tuple[str, str]:
         hint = f"{_ALLOW.format(name=name)}; or make it by hand: {_CREATE.format(name=name, config=by_hand)}"
         return f"the topic {name} cannot be made: {error}", hint
     return f"made, with {PARTITIONS} partitions and {replicas} replicas of each", ""
+
+
+def shortage(topic: Topic) -> str:
+    """Return why brokers take nothing for a topic now; empty when they do, or when nobody can know."""
+    replicas = _number(topic.settings or {}, "min.insync.replicas")
+    if topic.in_sync >= replicas:
+        return ""
+    return f"min.insync.replicas={replicas}, but only {topic.in_sync} are in sync"
 
 
 def losses(settings: Mapping[str, str], longest_run: float) -> list[str]:

@@ -1,0 +1,123 @@
+"""The preflight over everything: every node and Kafka at the same time, each up to what does not hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pytest_metersphere import __version__
+from pytest_metersphere.dist.checks import Wanted, check_node
+from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.kafka_preflight import check_kafka
+from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.pool import NodeSpec, Pool
+from pytest_metersphere.dist.wire import Check, KafkaAccess
+from pytest_metersphere.errors import PreflightError
+from pytest_metersphere.inspection.gathering import gathered
+from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node
+from pytest_metersphere.inspection.redaction import redacted
+from pytest_metersphere.inspection.settings import Target
+from pytest_metersphere.inspection.values import DOCTOR_SCHEMA, DoctorReport, Finding
+from pytest_metersphere.units import format_duration
+
+NODE_LIMIT = 45.0
+"""Seconds for all checks of one node; what answers byte by byte would take for ever."""
+
+
+def examine(target: Target) -> DoctorReport:
+    """Check all that a session would check before its first test; local nodes are started for it."""
+    with ThreadPoolExecutor(1) as side:
+        asked = side.submit(_kafka_findings, target.kafka) if target.kafka else None
+        findings = _pool_findings(target)
+        findings += asked.result() if asked else []
+    report = DoctorReport(
+        schema=DOCTOR_SCHEMA,
+        version=__version__,
+        ok=all(finding.ok for finding in findings),
+        pool=target.pool.name if target.pool else None,
+        kafka=list(target.kafka.servers) if target.kafka else None,
+        checks=findings,
+    )
+    return redacted(report, target.secrets)
+
+
+def _kafka_findings(access: KafkaAccess) -> list[Finding]:
+    return [_finding("kafka", check) for check in check_kafka(access)]
+
+
+def _pool_findings(target: Target) -> list[Finding]:
+    if target.pool is None:
+        return []
+    places = located(target.pool)
+    problem = clash(places)
+    findings = [_failed("pool", "nodes", problem)] if problem else []
+    with contextlib.ExitStack() as stack:
+        try:
+            local = stack.enter_context(_started([place.spec for place in places if place.spec.local]))
+        except PreflightError as error:
+            findings.append(_failed("pool", "local nodes", str(error)))
+            places = [place for place in places if not place.spec.local]
+            local = []
+        return findings + _node_findings(places, _nodes(places, local, target), target.kafka)
+
+
+def _nodes(places: Sequence[Place], local: Sequence[Node], target: Target) -> list[Node | None]:
+    """Return the nodes in their places, None where a name means nothing."""
+    started = iter(local)
+    return [
+        None if place.trouble else next(started) if place.spec.local else remote_node(place.spec, target)
+        for place in places
+    ]
+
+
+@contextlib.contextmanager
+def _started(local: Sequence[NodeSpec]) -> Iterator[list[Node]]:
+    """Start local nodes, as a session does; they end with the block (PreflightError)."""
+    if not local:
+        yield []
+        return
+    if os.name != "posix":
+        raise PreflightError("local nodes need Linux or macOS")
+    with contextlib.closing(Fleet(Pool(name="local", nodes=tuple(local)), token="")) as fleet:
+        yield fleet.nodes
+
+
+def _node_findings(
+    places: Sequence[Place], nodes: Sequence[Node | None], kafka: KafkaAccess | None
+) -> list[Finding]:
+    wanted = Wanted(__version__, platform.python_version(), kafka=kafka)
+    checked = gathered(lambda node: check_node(node, wanted) if node else [], nodes, NODE_LIMIT)
+    return [
+        _finding(f"node {place.spec.name}", check)
+        for place, checks in zip(places, checked, strict=True)
+        for check in checks or [_lost(place)]
+    ]
+
+
+def _lost(place: Place) -> Check:
+    """Return the only check of a node that could not be asked, or did not come to an end."""
+    if place.trouble:
+        return Check(name="name", ok=False, detail=place.trouble)
+    detail = f"it did not come to the end of its answers within {format_duration(NODE_LIMIT)}"
+    return Check(name="", ok=False, detail=detail, seconds=NODE_LIMIT)
+
+
+def _finding(subject: str, check: Check) -> Finding:
+    """Return a check without the words that its subject and its name say already."""
+    name = check.name.removeprefix(subject).removeprefix(":").strip() or "answers"
+    detail = check.detail.removeprefix(f"{subject}: ").removeprefix("Kafka: ")
+    return Finding(
+        subject=subject,
+        name=name,
+        ok=check.ok,
+        detail=detail.removeprefix(f"{name.partition(' ')[0]}: "),
+        hint=check.hint,
+        seconds=check.seconds,
+    )
+
+
+def _failed(subject: str, name: str, detail: str) -> Finding:
+    return Finding(subject=subject, name=name, ok=False, detail=detail, hint="", seconds=0.0)

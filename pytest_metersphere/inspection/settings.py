@@ -1,0 +1,151 @@
+"""The settings that a pytest session would have here, without a session: nothing is collected or loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_metersphere.dist.brokers import read_access
+from pytest_metersphere.dist.fleet import require_certificates
+from pytest_metersphere.dist.pool import Pool, parse_pool, parse_pools
+from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.options import Settings, add_options, resolve
+
+_OPTIONS = {"ms_pool": "--ms-pool", "ms_kafka": "--ms-kafka"}
+_OURSELVES = ("metersphere", "pytest_metersphere.plugin")
+_QUIETLY = (
+    "--disable-plugin-autoload",
+    "--noconftest",
+    "--capture=no",
+    "-p",
+    "no:warnings",
+    "--override-ini=required_plugins=",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """What to look at; at least one of the two.
+
+    Attributes:
+        pool: the nodes, as they were written.
+        kafka: how to reach Kafka.
+        token: what the nodes ask for.
+        cafile: file of the certificates that vouch for the nodes, None for plain HTTP.
+    """
+
+    pool: Pool | None
+    kafka: KafkaAccess | None
+    token: str = dataclasses.field(repr=False, default="")
+    cafile: str | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return what must not be shown."""
+        return [text for text in (self.token, self.kafka.password if self.kafka else "") if text]
+
+
+def read_target(options: list[str]) -> Target:
+    """Return what options, variables and ini values say of the pool and of Kafka.
+
+    Args:
+        options: any of pytest's `-c FILE`, `--rootdir=DIR`, `--ms-pool=…` and `--ms-kafka=…`.
+
+    Raises:
+        ConfigError: something is not understood, or there is nothing to look at.
+    """
+    settings = read_settings(options)
+    if settings.pool_text is None and settings.kafka is None:
+        raise ConfigError(
+            "there is nothing to look at: name a pool, for example --ms-pool=10.0.0.11:8082, or Kafka, for "
+            "example --ms-kafka=kafka:9092, or set ini ms_pool or ms_kafka"
+        )
+    mistakes: list[str] = []
+    with _noted(mistakes):
+        if settings.node_cafile:
+            require_certificates(settings.node_cafile, settings.node_cafile_source)
+    pool = kafka = None
+    with _noted(mistakes):
+        pool = _pool(settings)
+    with _noted(mistakes):
+        kafka = read_access(settings.kafka) if settings.kafka else None
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return Target(pool, kafka, settings.token.reveal() if settings.token else "", settings.node_cafile)
+
+
+def read_settings(options: list[str]) -> Settings:
+    """Return what pytest's own search for ini files, and its reading of them, come to.
+
+    Neither plugins nor conftest files are loaded, but for plugins that options or PYTEST_PLUGINS name; of
+    the options in `addopts` and PYTEST_ADDOPTS only the two about the pool and Kafka count.
+
+    Raises:
+        ConfigError: something is not understood; the text is pytest's, or names where it was written.
+    """
+    reader = _Reader()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            code = pytest.main([*_QUIETLY, *options], plugins=[reader])
+    except ImportError as error:
+        raise ConfigError(f"pytest cannot load a plugin: {error}") from None
+    if reader.mistake is not None:
+        raise reader.mistake
+    if reader.settings is None:
+        raise ConfigError(_words(said.getvalue()) or f"pytest ended with exit code {int(code)}")
+    return reader.settings
+
+
+class _Reader:
+    """A plugin that takes the settings and ends the session before it begins."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.mistake: ConfigError | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(
+        self, early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+    ) -> None:
+        """Leave only our options: those of plugins that are not loaded would be mistakes."""
+        if not any(early_config.pluginmanager.has_plugin(name) for name in _OURSELVES):
+            add_options(parser)
+        known = vars(parser.parse_known_args(args))
+        args[:] = [f"{flag}={known[key]}" for key, flag in _OPTIONS.items() if known[key] is not None]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        """Take the settings; whatever is returned, no session begins."""
+        try:
+            self.settings = resolve(config, os.environ)
+        except ConfigError as mistake:
+            self.mistake = mistake
+        return 0
+
+
+@contextlib.contextmanager
+def _noted(mistakes: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        mistakes.append(str(error))
+
+
+def _pool(settings: Settings) -> Pool | None:
+    if settings.pool_text is None:
+        return None
+    return parse_pool(settings.pool_text, parse_pools(settings.pools), source=settings.pool_source)
+
+
+def _words(said: str) -> str:
+    """Return what pytest has to complain about, in one line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    wrong = [line.removeprefix("ERROR: ") for line in lines if not line.startswith("usage:")]
+    return " ".join(wrong[-3:])
