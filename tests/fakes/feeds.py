@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -45,3 +46,11 @@ class Taken:
             assert time.monotonic() < deadline, f"{len(self.all)} of {count} frames came"
             self.look(0.2)
         return self.all
+
+    def first(self, met: Callable[[Arrival], object], what: str) -> Arrival:
+        """Return the first arrival of which something holds, once it is there."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := [arrival for arrival in self.arrivals if met(arrival)]):
+            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+            self.look(0.2)
+        return found[0]
