@@ -33,6 +33,7 @@ class Progress:
         p95: response time of that second in seconds, None without samples.
         requests: requests and samples of the measured phase so far.
         failures: failed ones among them.
+        note: what else there is to know now, empty for nothing.
     """
 
     scenario: str
@@ -43,6 +44,7 @@ class Progress:
     p95: float | None
     requests: int
     failures: int
+    note: str = ""
 
 
 def progress_line(moment: Progress) -> str:
@@ -51,9 +53,11 @@ def progress_line(moment: Progress) -> str:
     failed = ""
     if moment.failures:
         failed = f", {count(moment.failures)} failed ({format_percentage(moment.failures / moment.requests)})"
+    note = f"  ({moment.note})" if moment.note else ""
     return (
         f"{moment.scenario}  {format_duration(moment.second)}{end}  {plural(moment.users, 'user')}  "
-        f"{count(moment.rps)}/s  p95 {duration(moment.p95)}  {plural(moment.requests, 'request')}{failed}"
+        f"{count(moment.rps)}/s  p95 {duration(moment.p95)}  {plural(moment.requests, 'request')}"
+        f"{failed}{note}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -39,6 +40,7 @@ class Intake:
         self._slices = {item.id: item for item in run.slices}
         self._feed: Feed | None = None
         self._repairs = Repairs()
+        self._repaired_at = -math.inf
         self._progress: dict[str, tuple[int, float]] = {}
         self._offsets: dict[int, int] = {}
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
@@ -82,6 +84,11 @@ class Intake:
             self._note_progress()
             self._repairs.begin(self._late())
             self._take_repaired()
+
+    @property
+    def detour(self) -> bool:
+        """Return whether frames have lately come from spools because they did not come over Kafka."""
+        return time.monotonic() - self._repaired_at < 2 * (LATE + self._run.interval)
 
     def waiting(self) -> list[str]:
         """Return the slices that have neither ended nor are given up."""
@@ -142,5 +149,8 @@ class Intake:
         return item, self.collector.slices[item.id].follows
 
     def _take_repaired(self) -> None:
+        before = self.collector.repaired
         for signed in self._repairs.take():
             self.collector.repair(signed)
+        if self.collector.repaired > before:
+            self._repaired_at = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -56,12 +57,16 @@ def screen(written: str) -> str:
             "test_cart  12 s/1m30s  40 users  1,234/s  p95 48.2 ms  15,000 requests, 150 failed (1%)",
         ),
         (
+            {"note": "Kafka is late"},
+            "test_cart  12 s/1m30s  40 users  1,234/s  p95 48.2 ms  15,000 requests  (Kafka is late)",
+        ),
+        (
             {"second": 0, "users": 1, "rps": 0, "p95": None, "requests": 0},
             f"test_cart  0 s/1m30s  1 user  0/s  p95 {DASH}  0 requests",
         ),
     ],
 )
-def test_progress_is_one_line(changed: dict[str, float], line: str) -> None:
+def test_progress_is_one_line(changed: dict[str, Any], line: str) -> None:
     """Scenario, time, users, rate, p95, requests, and failures when there are any."""
     fields = {name: getattr(MOMENT, name) for name in Progress.__dataclass_fields__}
 
