@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from typing import NoReturn
 
 import pytest
+
+
+def lack(config: pytest.Config, what: str) -> NoReturn:
+    """Skip the test, which needs what is not there; under --require-all fail it."""
+    reason = f"needs {what}"
+    if config.getoption("--require-all", default=False):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def require(config: pytest.Config, *binaries: str, hint: str) -> str:
@@ -17,7 +26,4 @@ def require(config: pytest.Config, *binaries: str, hint: str) -> str:
         path = shutil.which(binary)
         if path:
             return path
-    reason = f"needs {' or '.join(binaries)}: {hint}"
-    if config.getoption("--require-all", default=False):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    lack(config, f"{' or '.join(binaries)}: {hint}")

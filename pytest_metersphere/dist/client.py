@@ -11,7 +11,7 @@ import msgspec
 import requests
 
 import pytest_metersphere
-from pytest_metersphere.dist.reasons import causes_of, why_no_answer
+from pytest_metersphere.dist.reasons import CHECK_PORT, CORRECT_ADDRESS, causes_of, why_no_answer
 from pytest_metersphere.dist.wire import (
     PROTOCOL,
     CheckAnswer,
@@ -36,6 +36,8 @@ LIVELY_LIMIT = 3.0
 """The same where another attempt follows soon: frames and leases."""
 KAFKA_WAIT = 5.0
 """Seconds that a node may take to find out whether it reaches Kafka."""
+KAFKA_WAIT = 5.0
+"""Seconds more that a node may take to find out whether it reaches Kafka."""
 START_WAIT = 60.0
 """Seconds that a node may take to unpack a bundle and to start its workers."""
 DELETE_WAIT = 15.0
@@ -285,9 +287,10 @@ class NodeClient:
         if refusal.error == "capacity":
             return CapacityError(f"node {self.name}: {refusal.message}")
         if refusal.error == "token":
+            what = "does not accept the token" if self._token else "wants a token, and none is set"
             message = (
-                f"the node-controller at {self.base_url} does not accept the token: set PYTEST_MS_TOKEN to"
-                " the token that it was started with"
+                f"the node-controller at {self.base_url} {what}: set PYTEST_MS_TOKEN, or the file that"
+                " PYTEST_MS_TOKEN_FILE names, to the token that it was started with"
             )
             return NodeError(self.name, message, response.status_code, "token")
         message = self._without_token(refusal.message.encode()).decode(errors="replace")
@@ -302,7 +305,7 @@ class NodeClient:
         return NodeError(
             self.name,
             f"what listens on {self.base_url} is no node-controller of pytest-metersphere: it answered"
-            f" {path} {how}",
+            f" {path} {how}; {CORRECT_ADDRESS}",
             status,
             "stranger",
         )
@@ -326,13 +329,16 @@ class NodeClient:
         """Return in words why there was no answer."""
         if isinstance(error, requests.ConnectTimeout):
             limit = format_duration(CONNECT_LIMIT)
-            return f"{self.base_url} does not answer within {limit}: is a firewall in between?"
+            return (
+                f"{self.base_url} does not answer within {limit}, as if a firewall dropped the packets; check"
+                " the address, and that firewalls and security groups let this machine through"
+            )
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
             return f"{self.base_url} is no URL"
         causes = causes_of(error)
         if isinstance(error, requests.ReadTimeout) and "handshake" not in str(causes[-1]):
             limit = format_duration(read_limit)
-            return f"{self.base_url} took the request, but gave no answer within {limit}"
+            return f"{self.base_url} took the request, but gave no answer within {limit}; {CHECK_PORT}"
         return why_no_answer(self.base_url, causes, self._cafile)
 
 

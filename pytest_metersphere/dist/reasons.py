@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 CAFILE_VARIABLE = "PYTEST_MS_NODE_CAFILE"
+CHECK_PORT = "check that this is the port of a node-controller, and that its machine is well"
+CORRECT_ADDRESS = "correct the address, or start `pytest-metersphere node` there"
 PROBE_LIMIT = 3.0
 """Seconds to find out whether a port speaks TLS."""
 
@@ -30,24 +32,50 @@ def why_no_answer(base_url: str, causes: Sequence[BaseException], cafile: str | 
         causes: the error and what caused it, the deepest last.
         cafile: file of the certificates that were to vouch for the node.
     """
+    return (
+        _why_no_connection(base_url, causes)
+        or _why_no_encryption(base_url, causes, cafile)
+        or _why_no_http(base_url, causes)
+        or f"the connection to {base_url} failed: {causes[-1]}"
+    )
+
+
+def _why_no_connection(base_url: str, causes: Sequence[BaseException]) -> str:
+    """Return why nobody was reached, empty when somebody was, as below."""
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if errno.ECONNREFUSED in numbers:
         return f"{base_url} refused the connection: start `pytest-metersphere node` there"
     if numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH}:
-        return f"there is no route to {base_url}: is the machine up, and in this network?"
+        return (
+            f"there is no route to {base_url}: check the address, and that the machine is up and in this"
+            " network"
+        )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return f"the name in {base_url} cannot be resolved"
+        return f"the name in {base_url} cannot be resolved: check its spelling, and DNS"
+    return ""
+
+
+def _why_no_encryption(base_url: str, causes: Sequence[BaseException], cafile: str | None) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return _why_no_tls(base_url, cause, cafile)
     if _is_handshake_timeout(causes[-1]):
-        return f"{base_url} took the connection, but gave no answer to TLS: is it a node-controller at all?"
+        return f"{base_url} took the connection, but gave no answer to TLS; {CHECK_PORT}"
     if base_url.startswith("http:") and _hung_up(causes) and speaks_tls(base_url):
         return (
             f"{base_url} speaks TLS: set {CAFILE_VARIABLE} (or ini ms_node_cafile) to the certificate that"
             " vouches for the node's"
         )
-    return f"the connection to {base_url} failed: {causes[-1]}"
+    return ""
+
+
+def _why_no_http(base_url: str, causes: Sequence[BaseException]) -> str:
+    if greeting := _greeting(causes):
+        who = "an ssh server" if greeting.startswith("SSH-") else f"something that answers {greeting[:80]!r}"
+        return f"{who} listens on {base_url}, no node-controller; {CORRECT_ADDRESS}"
+    if _hung_up(causes):
+        return f"{base_url} hung up before its answer was complete; {CHECK_PORT}"
+    return ""
 
 
 def speaks_tls(base_url: str) -> bool:
@@ -77,6 +105,14 @@ def _why_no_tls(base_url: str, error: ssl.SSLError, cafile: str | None) -> str:
             f" that you trust, unset {CAFILE_VARIABLE} (or ini ms_node_cafile)"
         )
     return f"the TLS connection to {base_url} failed: {error.reason or error}"
+
+
+def _greeting(causes: Sequence[BaseException]) -> str:
+    """Return the first line of what answered, but not in HTTP; empty when it hung up."""
+    for cause in causes:
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, ConnectionResetError):
+            return str(cause).strip()
+    return ""
 
 
 def _is_handshake_timeout(error: BaseException) -> bool:

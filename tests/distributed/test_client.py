@@ -119,7 +119,7 @@ def test_nobody_answers_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
                 waiting.connect(full.getsockname())
         error = complaint(f"http://127.0.0.1:{full.getsockname()[1]}")
 
-    assert "does not answer within 200 ms: is a firewall in between?" in str(error)
+    assert "does not answer within 200 ms, as if a firewall dropped the packets; check" in str(error)
 
 
 def test_nobody_answers_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,13 +198,21 @@ def test_the_status_of_a_stock_node_controller_is_understood() -> None:
         client.status()
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b""])
-def test_what_listens_does_not_speak_http(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "an ssh server listens on {url}, no node-controller; "),
+        (b"220 mail\r\n", "something that answers '220 mail' listens on {url}, no node-controller; "),
+        (b"", "{url} hung up before its answer was complete; "),
+    ],
+    ids=["ssh", "mail", "nothing"],
+)
+def test_what_listens_does_not_speak_http(answer: bytes, said: str) -> None:
     """A banner of another protocol, or a closed connection, is an error with the node's name."""
     with listener(answer) as url:
         error = complaint(url)
 
-    assert f"node n1: the connection to {url} failed: " in str(error)
+    assert str(error).startswith(f"node n1: {said.format(url=url)}")
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8082", "http://"])

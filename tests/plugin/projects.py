@@ -119,17 +119,23 @@ class Project:
         return [*command, *(part for plugin in plugins for part in ("-p", plugin)), *args]
 
     def run(
-        self, *args: str, plugins: Sequence[str] = (), env: Mapping[str, str] | None = None, cwd: str = "."
+        self,
+        *args: str,
+        plugins: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: str = ".",
+        prefix: Sequence[str] = (),
+        limit: float = LIMIT,
     ) -> Done:
-        """Run pytest in the folder, wait for its end, and return what came of it."""
+        """Run pytest in the folder, behind `prefix`, wait for its end, and return what came of it."""
         done = subprocess.run(
-            self.command(*args, plugins=plugins),
+            [*prefix, *self.command(*args, plugins=plugins)],
             cwd=self.folder / cwd,
             env=environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=limit,
             check=False,
         )
         return Done(self.folder, done.returncode, done.stdout, done.stderr)
