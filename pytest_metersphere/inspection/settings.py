@@ -94,8 +94,8 @@ def read_settings(options: list[str]) -> Settings:
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             code = pytest.main([*_QUIETLY, *options], plugins=[reader])
-    except ImportError as error:
-        raise ConfigError(f"pytest cannot load a plugin: {error}") from None
+    except Exception as error:  # noqa: BLE001 - it says so for what it expects only, and plugins are strangers
+        raise ConfigError(f"pytest cannot read its settings: {error}") from None
     if reader.mistake is not None:
         raise reader.mistake
     if reader.settings is None:
@@ -145,7 +145,7 @@ def _pool(settings: Settings) -> Pool | None:
 
 
 def _words(said: str) -> str:
-    """Return what pytest has to complain about, in one line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    wrong = [line.removeprefix("ERROR: ") for line in lines if not line.startswith("usage:")]
-    return " ".join(wrong[-3:])
+    """Return what pytest has to complain about, in one line and without its usage."""
+    text = " ".join(said.split())
+    usage, error, words = text.partition(": error: ")
+    return words if error and "usage: " in usage else text.removeprefix("ERROR: ")

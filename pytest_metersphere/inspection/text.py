@@ -88,7 +88,7 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
         for node in nodes
     ]
     dull = set()
-    if all(node.declared is None or node.declared == node.capacity for node in nodes):
+    if all(None in (node.declared, node.capacity) or node.declared == node.capacity for node in nodes):
         dull.add("declared")
     if all(node.name == (node.address or node.name) for node in nodes):
         dull.add("address")
