@@ -108,6 +108,8 @@ class Recipe:
         names: with TLS, what its certificate is for.
         wants_certificate: with TLS, a client must show one.
         settings: more lines of its configuration.
+        host: address that its doors are on.
+        prefix: what stands before its command, to run it in a network namespace for example.
     """
 
     security: str = "PLAINTEXT"
@@ -117,6 +119,8 @@ class Recipe:
     names: tuple[str, ...] = ("127.0.0.1", "localhost")
     wants_certificate: bool = False
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    host: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
 
 
 class Broker:
@@ -144,12 +148,12 @@ class Broker:
     @property
     def address(self) -> str:
         """Return `host:port` for clients."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.recipe.host}:{self.port}"
 
     @property
     def plain_address(self) -> str:
         """Return `host:port` of the plain door."""
-        return f"127.0.0.1:{self.plain_port}"
+        return f"{self.recipe.host}:{self.plain_port}"
 
     @property
     def ca_pem(self) -> str:
@@ -169,14 +173,14 @@ class Broker:
         """Start it, and return when it serves clients."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._java, "kafka.Kafka", str(self._folder / "server.properties")],
+                [*self.recipe.prefix, *self._java, "kafka.Kafka", str(self._folder / "server.properties")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE
-        while not _answers(self.plain_port):
+        while not _answers(self.recipe.host, self.plain_port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"the broker did not start:\n{self.log_tail()}")
@@ -291,10 +295,10 @@ def _free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in socks]
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     """Return whether a broker behind the port answers the first request of a client."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as sock:
+        with socket.create_connection((host, port), timeout=1.0) as sock:
             sock.sendall(_API_VERSIONS)
             return len(sock.recv(4)) == 4
     except OSError:
