@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_metersphere.inspection.values import (
     DoctorReport,
@@ -92,7 +92,8 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
         dull.add("declared")
     if all(node.name == (node.address or node.name) for node in nodes):
         dull.add("address")
-    yield from _table([{key: row[key] for key in row if key not in dull} for row in rows], width)
+    told = [{key: row[key] for key in row if key not in dull} for row in rows]
+    yield from _table(told, width, spare=("python", "declared", "address"))
 
 
 def _kafka_lines(kafka: KafkaStatus, width: int | None) -> Iterator[str]:
@@ -136,21 +137,32 @@ def _unwell(report: StatusReport) -> Iterator[str]:
         yield "kafka"
 
 
-def _table(rows: Sequence[dict[str, str]], width: int | None) -> Iterator[str]:
-    """Yield rows under their keys; numbers to the right, the first column clipped when it is too wide."""
+def _table(rows: Sequence[dict[str, str]], width: int | None, spare: Sequence[str] = ()) -> Iterator[str]:
+    """Yield rows under their keys, numbers to the right.
+
+    What is too wide loses its spare columns, as many as need be, and then the end of the first column.
+    """
     keys = list(rows[0])
-    cells = [keys, *([row[key] for key in keys] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(keys))]
+    sizes = {key: max(len(key), *(len(row[key]) for row in rows)) for key in keys}
     if width is not None:
-        excess = sum(widths) + 2 * len(widths) - 2 - width
-        widths[0] = max(min(_NARROWEST, widths[0]), widths[0] - max(0, excess))
-    to_right = [all(_is_number(row[key]) for row in rows) for key in keys]
-    for line in cells:
+        for key in spare:
+            if key in keys and _line_width(keys, sizes) > width:
+                keys.remove(key)
+        excess = max(0, _line_width(keys, sizes) - width)
+        sizes[keys[0]] = max(min(_NARROWEST, sizes[keys[0]]), sizes[keys[0]] - excess)
+    to_right = {key for key in keys if all(_is_number(row[key]) for row in rows)}
+    for line in [{key: key for key in keys}, *rows]:
         placed = [
-            cell.rjust(size) if right else clipped(cell, size).ljust(size)
-            for cell, size, right in zip(line, widths, to_right, strict=True)
+            line[key].rjust(sizes[key])
+            if key in to_right
+            else clipped(line[key], sizes[key]).ljust(sizes[key])
+            for key in keys
         ]
         yield "  ".join(placed).rstrip()
+
+
+def _line_width(keys: Sequence[str], sizes: Mapping[str, int]) -> int:
+    return sum(sizes[key] for key in keys) + 2 * (len(keys) - 1)
 
 
 def _notes(notes: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
