@@ -122,6 +122,9 @@ def _own_findings(node: Node, client: NodeClient, wanted: Wanted) -> Iterator[Ch
         kafka=wanted.kafka,
     )
     for check in client.check(request).checks:
+        if check.name == "kafka" and not check.ok:
+            check.detail = f"it does not reach Kafka: {check.detail.removeprefix('Kafka: ')}"
+            check.hint = f"on the node, {check.hint}" if check.hint else ""
         check.detail = f"node {node.name}: {check.detail}"
         yield check
 

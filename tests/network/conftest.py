@@ -45,26 +45,31 @@ def net(pytestconfig: pytest.Config) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
+def kafka_machine(net: Network) -> Machine:
+    """Return the machine for the broker."""
+    return net.machine("kafka")
+
+
+@pytest.fixture(scope="module")
 def far_kafka(
-    net: Network, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+    kafka_machine: Machine, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Run a broker on a machine of its own and return its `host:port`, which it also tells its clients."""
-    machine = net.machine("kafka")
-    recipe = Recipe(host=machine.address, prefix=machine.prefix)
+    recipe = Recipe(host=kafka_machine.address, prefix=kafka_machine.prefix)
     with broker(pytestconfig, tmp_path_factory.mktemp("broker"), recipe) as running:
         yield running.address
 
 
 @pytest.fixture(scope="module")
-def far_shop(net: Network) -> Machine:
+def shop_machine(net: Network) -> Machine:
     """Return the machine for shops."""
     return net.machine("shop")
 
 
 @pytest.fixture
-def shop(far_shop: Machine) -> Iterator[Shop]:
+def shop(shop_machine: Machine) -> Iterator[Shop]:
     """Run a shop that has counted nothing yet."""
-    command = [*far_shop.prefix, sys.executable, str(_SHOP), f"--host={far_shop.address}"]
+    command = [*shop_machine.prefix, sys.executable, str(_SHOP), f"--host={shop_machine.address}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         yield Shop(server.stdout.readline().strip())

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.client import NodeClient
-from pytest_metersphere.dist.fleet import Fleet
-from pytest_metersphere.dist.pool import parse_pool
 from tests.fakes import listeners
 from tests.fakes.certificates import Authority
 from tests.fakes.nodes import eventually, free_port
@@ -22,8 +19,8 @@ from tests.parts import require
 from tests.plugin.projects import Project, environment
 from tests.plugin.remote import TOKEN, remote_node
 from tests.preflight import environments
-from tests.preflight.messages import LIMIT, assert_told
-from tests.preflight.trial import Trial
+from tests.preflight.messages import assert_told
+from tests.preflight.trial import Trial, assert_found_in_time
 
 OTHER = "9.9"
 LONG = """
@@ -39,15 +36,6 @@ LONG = """
 def authority(tmp_path: Path) -> Authority:
     """Return an authority that signs the certificates of this test."""
     return Authority(tmp_path)
-
-
-def assert_found_in_time(address: str, token: str = TOKEN, cafile: str | None = None) -> None:
-    """Check a node as a session does: one thing does not hold, and is found within ten seconds."""
-    fleet = Fleet(parse_pool(f"n1@{address}=9", {}), token, cafile)
-    checks = fleet.check(Wanted(version("pytest-metersphere")))
-
-    assert [check.ok for check in checks].count(False) == 1, checks
-    assert sum(check.seconds for check in checks) < LIMIT
 
 
 def test_a_session_where_all_is_fit_runs(trial: Trial) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+from pytest_metersphere.dist.checks import Wanted
+from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.pool import parse_pool
+from pytest_metersphere.dist.wire import KafkaAccess
 from tests.plugin.projects import Done, Project
 from tests.plugin.remote import TOKEN
+from tests.preflight.messages import LIMIT
 
 PATIENCE = 25.0
 """Seconds for a session: Python's start on a busy machine, and the ten that a preflight may take."""
@@ -58,3 +64,14 @@ class Trial:
         assert "Traceback" not in done.text
         assert done.text.count("ERROR: ") == 1, done.text
         return done.text.partition("ERROR: ")[2].strip()
+
+
+def assert_found_in_time(
+    address: str, token: str = TOKEN, cafile: str | None = None, kafka: KafkaAccess | None = None
+) -> None:
+    """Check a node as a session does: one thing does not hold, and is found within ten seconds."""
+    fleet = Fleet(parse_pool(f"n1@{address}=9", {}), token, cafile)
+    checks = fleet.check(Wanted(version("pytest-metersphere"), kafka=kafka))
+
+    assert [check.ok for check in checks].count(False) == 1, checks
+    assert sum(check.seconds for check in checks) < LIMIT
