@@ -71,6 +71,7 @@ class Network:
         self._switch = self._namespace("switch")
         _ip("-n", self._switch, "link", "add", "switch", "type", "bridge")
         _ip("-n", self._switch, "link", "set", "switch", "up")
+        self._cleanup.callback(_unplug, self._name)
         self.here = self._plug_in(self._name, None)
 
     def machine(self, label: str) -> Machine:
@@ -122,6 +123,12 @@ def _remove(namespace: str) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         _ip("netns", "delete", namespace)
+
+
+def _unplug(interface: str) -> None:
+    """Take this machine from the switch at once; with the namespace it would go, but only some time later."""
+    with contextlib.suppress(_IpError):
+        _ip("link", "delete", interface)
 
 
 def _free_subnet() -> str:
