@@ -271,8 +271,9 @@ class Broker:
         }
 
     def _format(self) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster]
+        # not as an argument of its own: an id may begin with a dash
+        cluster = f"--cluster-id={urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b'=').decode()}"
+        command = [*self._java, "kafka.tools.StorageTool", "format", cluster]
         command += ["-c", str(self._folder / "server.properties")]
         for name, password in self.recipe.users.items():
             for size in ("256", "512"):
