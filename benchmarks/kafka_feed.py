@@ -30,8 +30,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pytest_metersphere.dist.collect import Collector, SliceData
-from pytest_metersphere.dist.kafka import KafkaFeed, KafkaSink, end_offsets
-from pytest_metersphere.dist.kafka_topics import ensure_topics
+from pytest_metersphere.dist.kafka.delivery import KafkaFeed, KafkaSink, end_offsets
+from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.node.frames import Press
 from pytest_metersphere.dist.node.seconds import Span
 from pytest_metersphere.dist.signing import KEY_SIZE, sign

@@ -119,7 +119,7 @@ class Secret:
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach Kafka, as written; `dist.brokers` understands it.
+    """How to reach Kafka, as written; `dist.kafka.brokers` understands it.
 
     Attributes:
         text: the bootstrap servers.

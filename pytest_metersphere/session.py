@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, require_certificates
-from pytest_metersphere.dist.kafka_preflight import check_kafka, check_text
+from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.plan import make_plan
@@ -91,7 +91,7 @@ class LoadSession:
             PreflightError: a name that stands for several nodes cannot be resolved.
         """
         nodes = resolved(self.pool).nodes
-        capacities = [_declared(spec, index, len(nodes)) for index, spec in enumerate(nodes)]
+        capacities = _declared_capacities(nodes)
         return self._planned(scenario, [spec.name for spec in nodes], capacities)
 
     def prepare(self, scenarios: Sequence[Scenario]) -> None:
@@ -247,14 +247,20 @@ def _length(profile: Profile) -> float:
     return min(profile.duration + profile.graceful_stop, _DAY)
 
 
-def _declared(spec: NodeSpec, index: int, nodes: int) -> int:
-    if spec.capacity is not None:
-        return spec.capacity
-    if spec.local:
-        return default_capacity(index, nodes)
-    raise ConfigError(
-        f"--ms-plan contacts no node, so the capacity of {spec.name} must be given: {spec.name}=1000"
-    )
+def _declared_capacities(nodes: Sequence[NodeSpec]) -> list[int]:
+    """Return what the pool's text says, for local nodes without a word what they would carry."""
+    local = [spec for spec in nodes if spec.local]
+    defaults = {spec.name: default_capacity(index, len(local)) for index, spec in enumerate(local)}
+    return [_declared(spec, defaults.get(spec.name)) for spec in nodes]
+
+
+def _declared(spec: NodeSpec, default: int | None) -> int:
+    capacity = default if spec.capacity is None else spec.capacity
+    if capacity is None:
+        raise ConfigError(
+            f"--ms-plan contacts no node, so the capacity of {spec.name} must be given: {spec.name}=1000"
+        )
+    return capacity
 
 
 def _git_sha(folder: str) -> str | None:

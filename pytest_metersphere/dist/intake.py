@@ -53,7 +53,7 @@ class Intake:
             BrokerError: Kafka cannot be reached.
         """
         if self._run.kafka is not None:
-            from pytest_metersphere.dist.kafka import end_offsets
+            from pytest_metersphere.dist.kafka.delivery import end_offsets
 
             self._offsets = end_offsets(self._run.kafka)
 
@@ -64,7 +64,7 @@ class Intake:
         if self._run.kafka is None:
             self._feed = SpoolFeed(connects)
             return
-        from pytest_metersphere.dist.kafka import KafkaFeed
+        from pytest_metersphere.dist.kafka.delivery import KafkaFeed
 
         frames = KafkaFeed(self._run.kafka, self._offsets, Neighbours(self._slices, nodes))
         self._feed = JoinedFeed(frames, StateFeed(connects))

@@ -12,8 +12,8 @@ import ssl
 import time
 from collections.abc import Sequence
 
-from pytest_metersphere.dist import kafka_protocol as protocol
-from pytest_metersphere.dist.dialling import (
+from pytest_metersphere.dist.kafka import protocol
+from pytest_metersphere.dist.kafka.dialling import (
     Address,
     Kind,
     UnfitError,

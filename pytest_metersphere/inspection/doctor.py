@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pytest_metersphere import __version__
 from pytest_metersphere.dist.checks import Wanted, check_node
 from pytest_metersphere.dist.fleet import Fleet
-from pytest_metersphere.dist.kafka_preflight import check_kafka
+from pytest_metersphere.dist.kafka.preflight import check_kafka
 from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_metersphere.dist.brokers import join_address, split_address, tls_context
-from pytest_metersphere.dist.dialling import UnfitError, resolve
-from pytest_metersphere.dist.handshake import Broker, broker
+from pytest_metersphere.dist.kafka.brokers import join_address, split_address, tls_context
+from pytest_metersphere.dist.kafka.dialling import UnfitError, resolve
+from pytest_metersphere.dist.kafka.handshake import Broker, broker
 from pytest_metersphere.dist.nodes import in_parallel
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
@@ -18,7 +18,7 @@ from pytest_metersphere.inspection.values import KafkaStatus, ServerStatus, Topi
 from pytest_metersphere.units import format_duration
 
 if TYPE_CHECKING:
-    from pytest_metersphere.dist.kafka_client import Topic
+    from pytest_metersphere.dist.kafka.client import Topic
 
 MOST_BROKERS = 200
 """Advertised brokers that are looked at."""
@@ -93,7 +93,7 @@ def _topic(access: KafkaAccess) -> TopicStatus:
 
 def _looked_at(access: KafkaAccess) -> TopicStatus:
     # kafka-python is imported only where Kafka is used
-    from pytest_metersphere.dist.kafka_client import Admin
+    from pytest_metersphere.dist.kafka.client import Admin
 
     name = access.results_topic
     try:
@@ -108,7 +108,7 @@ def _looked_at(access: KafkaAccess) -> TopicStatus:
 
 
 def _described(name: str, topic: Topic) -> TopicStatus:
-    from pytest_metersphere.dist.kafka_topics import losses, shortage
+    from pytest_metersphere.dist.kafka.topics import losses, shortage
 
     wrong = losses(topic.settings or {}, 0.0)
     state: TopicState = "there"

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from pytest_metersphere import __version__
-from pytest_metersphere.dist.brokers import join_address
 from pytest_metersphere.dist.checks import CLOCK_LIMIT, clock_offset
 from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.kafka.brokers import join_address
 from pytest_metersphere.dist.local import default_capacity
 from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool

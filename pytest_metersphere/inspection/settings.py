@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_metersphere.dist.brokers import read_access
 from pytest_metersphere.dist.fleet import require_certificates
+from pytest_metersphere.dist.kafka.brokers import read_access
 from pytest_metersphere.dist.pool import Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import ConfigError

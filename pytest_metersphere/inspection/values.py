@@ -65,7 +65,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         address: `host:port`.
-        state: `up`, or how it is unfit (`dist.dialling.Kind`).
+        state: `up`, or how it is unfit (`dist.kafka.dialling.Kind`).
         ok: whether clients can use it.
         detail: what is wrong, and what to do; empty when nothing is.
         seconds: how long it took to find out.

@@ -12,8 +12,8 @@ import pytest
 
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Feed, SpoolFeed
-from pytest_metersphere.dist.kafka import KafkaFeed, end_offsets
-from pytest_metersphere.dist.kafka_topics import ensure_topics
+from pytest_metersphere.dist.kafka.delivery import KafkaFeed, end_offsets
+from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.signing import new_key, sign
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.metrics.frame import VERSION, Frame, Tally

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from pytest_metersphere.dist.kafka import CHECK_KEY, KafkaFeed, end_offsets
-from pytest_metersphere.dist.kafka_topics import ensure_topics
+from pytest_metersphere.dist.kafka.delivery import CHECK_KEY, KafkaFeed, end_offsets
+from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 from tests.fakes.feeds import Taken

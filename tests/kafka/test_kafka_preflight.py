@@ -15,10 +15,10 @@ import msgspec
 import pytest
 import trustme
 
-from pytest_metersphere.dist.brokers import read_access
-from pytest_metersphere.dist.dialling import connect
-from pytest_metersphere.dist.kafka_preflight import SENTENCE, check_kafka, check_text
-from pytest_metersphere.dist.kafka_topics import settings_for
+from pytest_metersphere.dist.kafka.brokers import read_access
+from pytest_metersphere.dist.kafka.dialling import connect
+from pytest_metersphere.dist.kafka.preflight import SENTENCE, check_kafka, check_text
+from pytest_metersphere.dist.kafka.topics import settings_for
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.options import KafkaSettings, Secret
 from tests.fakes import listeners

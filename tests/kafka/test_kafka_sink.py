@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from pytest_metersphere.dist import kafka as kafka_module
-from pytest_metersphere.dist.kafka import LARGEST_FRAME, KafkaSink, end_offsets
-from pytest_metersphere.dist.kafka_topics import ensure_topics
+from pytest_metersphere.dist.kafka.delivery import LARGEST_FRAME, KafkaSink, end_offsets
+from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.wire import KafkaAccess
 from tests.fakes import listeners
 from tests.fakes.nodes import eventually, free_port

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from pytest_metersphere.dist.kafka_topics import PARTITIONS, ensure_topics, losses, settings_for
+from pytest_metersphere.dist.kafka.topics import PARTITIONS, ensure_topics, losses, settings_for
 from pytest_metersphere.dist.wire import KafkaAccess
 from tests.fakes.nodes import free_port
 from tests.kafka.rules import make_topic, operator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metersphere.dist.kafka_preflight import check_kafka
+from pytest_metersphere.dist.kafka.preflight import check_kafka
 from pytest_metersphere.dist.wire import KafkaAccess
 from tests.network.namespaces import Machine, Network
 from tests.plugin.remote import remote_node

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pytest_metersphere.dist import local
-from pytest_metersphere.dist.kafka_preflight import SENTENCE
+from pytest_metersphere.dist.kafka.preflight import SENTENCE
 from pytest_metersphere.dist.pool import parse_pool
 from pytest_metersphere.inspection.doctor import examine
 from pytest_metersphere.inspection.settings import Target

@@ -99,6 +99,14 @@ def test_a_local_node_has_a_capacity_of_its_own(scenario: Inner) -> None:
     assert plan.peak == (5, [5])
 
 
+def test_local_nodes_share_the_cores_among_themselves(scenario: Inner) -> None:
+    """A node elsewhere does not lower what a local one would carry."""
+    alone: Table = table(scenario.run("--ms-pool=local", "--ms-plan"))
+    beside: Table = table(scenario.run("--ms-pool=far@10.0.0.11=1,local", "--ms-plan"))
+
+    assert beside.capacities == [1, *alone.capacities]
+
+
 def test_a_remote_node_needs_a_declared_capacity(scenario: Inner) -> None:
     """It is not asked, so the pool's text must say it."""
     message = scenario.refuses("--ms-pool=10.0.0.11=9,far@10.0.0.12:9000", "--ms-plan")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from pytest_metersphere.dist.kafka_preflight import SENTENCE
+from pytest_metersphere.dist.kafka.preflight import SENTENCE
 from pytest_metersphere.dist.wire import Check
 
 Table = Literal["Kafka", "Nodes"]

@@ -10,7 +10,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from pytest_metersphere.dist.brokers import parse_servers, read_access, split_address, tls_context
+from pytest_metersphere.dist.kafka.brokers import parse_servers, read_access, split_address, tls_context
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.options import KafkaSettings, Secret

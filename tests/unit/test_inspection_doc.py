@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from pytest_metersphere.dist.dialling import Kind
+from pytest_metersphere.dist.kafka.dialling import Kind
 from pytest_metersphere.inspection import values
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "status-and-doctor.md").read_text(encoding="utf-8")

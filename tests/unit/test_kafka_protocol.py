@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metersphere.dist import kafka_protocol as protocol
-from pytest_metersphere.dist.kafka_protocol import MAX_ANSWER, Answer, ProtocolError, SaslAnswer
+from pytest_metersphere.dist.kafka import protocol
+from pytest_metersphere.dist.kafka.protocol import MAX_ANSWER, Answer, ProtocolError, SaslAnswer
 
 
 def test_a_request_is_a_length_a_head_and_a_body() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metersphere.dist.scram import MAX_ITERATIONS, ScramError, conversation, scram
+from pytest_metersphere.dist.kafka.scram import MAX_ITERATIONS, ScramError, conversation, scram
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 SERVER_FIRST = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"

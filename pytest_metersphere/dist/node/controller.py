@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest_metersphere
-from pytest_metersphere.dist.kafka_preflight import check_reach
+from pytest_metersphere.dist.kafka.preflight import check_reach
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.packages import check_packages, check_python
 from pytest_metersphere.dist.node.refusal import Refused

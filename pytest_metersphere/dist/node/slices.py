@@ -381,6 +381,6 @@ class Slice:
 
 def _kafka_sink(access: KafkaAccess) -> Sink:
     # kafka-python is imported only where Kafka is used, and not by the event loop
-    from pytest_metersphere.dist.kafka import KafkaSink
+    from pytest_metersphere.dist.kafka.delivery import KafkaSink
 
     return KafkaSink(access)

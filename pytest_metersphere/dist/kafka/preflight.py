@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_metersphere.dist.brokers import join_address, read_access, split_address, tls_context
-from pytest_metersphere.dist.dialling import UnfitError, resolve
-from pytest_metersphere.dist.handshake import broker
+from pytest_metersphere.dist.kafka.brokers import join_address, read_access, split_address, tls_context
+from pytest_metersphere.dist.kafka.dialling import UnfitError, resolve
+from pytest_metersphere.dist.kafka.handshake import broker
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import BrokerError, ConfigError
 from pytest_metersphere.units import format_duration
@@ -185,7 +185,7 @@ def _unfit(access: KafkaAccess, host: str, port: int) -> UnfitError | None:
 
 def _topics(access: KafkaAccess, longest_run: float) -> list[Check]:
     # kafka-python is imported only where Kafka is used
-    from pytest_metersphere.dist.kafka_topics import ensure_topics
+    from pytest_metersphere.dist.kafka.topics import ensure_topics
 
     checks = ensure_topics(access, longest_run, _CLIENT_LIMIT)
     return [
@@ -209,8 +209,8 @@ def _round_trip(access: KafkaAccess) -> Check:
 
 
 def _send_and_read(access: KafkaAccess, deadline: float) -> None:
-    from pytest_metersphere.dist.kafka import CHECK_KEY
-    from pytest_metersphere.dist.kafka_client import Consumer, Producer
+    from pytest_metersphere.dist.kafka.client import Consumer, Producer
+    from pytest_metersphere.dist.kafka.delivery import CHECK_KEY
 
     topic, nonce = access.results_topic, secrets.token_bytes(16)
     outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()

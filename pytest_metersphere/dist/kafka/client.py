@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pytest_metersphere.dist.brokers import tls_context
+from pytest_metersphere.dist.kafka.brokers import tls_context
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 
@@ -273,7 +273,10 @@ class Consumer:
     def _numbers(self) -> list[int]:
         numbers = self._consumer.partitions_for_topic(self._topic)
         if not numbers:
-            raise BrokerError(f"Kafka has no topic {self._topic!r}")
+            raise BrokerError(
+                f"Kafka has no topic {self._topic!r}: make it, or let the preflight make it"
+                " (--ms-preflight=auto)"
+            )
         return sorted(numbers)
 
     def end_offsets(self) -> dict[int, int]:

@@ -12,10 +12,10 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Sequence
 
-from pytest_metersphere.dist import kafka_protocol as protocol
-from pytest_metersphere.dist.brokers import join_address
-from pytest_metersphere.dist.dialling import Address, UnfitError, connect, receive, secure, tls_words
-from pytest_metersphere.dist.scram import ScramError, conversation
+from pytest_metersphere.dist.kafka import protocol
+from pytest_metersphere.dist.kafka.brokers import join_address
+from pytest_metersphere.dist.kafka.dialling import Address, UnfitError, connect, receive, secure, tls_words
+from pytest_metersphere.dist.kafka.scram import ScramError, conversation
 from pytest_metersphere.dist.strangers import identified
 from pytest_metersphere.dist.wire import KafkaAccess
 
