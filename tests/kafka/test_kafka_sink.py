@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from pytest_metersphere.dist import kafka as kafka_module
+from pytest_metersphere.dist.kafka import delivery
 from pytest_metersphere.dist.kafka.delivery import LARGEST_FRAME, KafkaSink, end_offsets
 from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.wire import KafkaAccess
@@ -39,7 +39,7 @@ def own_topic(broker: Broker) -> KafkaAccess:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients give up after half a second, where the tests wait for just that."""
-    monkeypatch.setattr(kafka_module, "_CONNECT", 0.5)
+    monkeypatch.setattr(delivery, "_CONNECT", 0.5)
 
 
 def nowhere() -> KafkaAccess:
