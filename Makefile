@@ -1,18 +1,21 @@
 # Everything here needs only make, git and a Python of at least 3.11; each target sets up .venv by itself.
 PYTHON ?= python3
 ARGS ?=
+PYTEST_WANTED ?= 9.*
+WHEEL_PYTHON ?= $(VENV)/bin/python
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test kafka lint clean
+.PHONY: help demo test test-wheel kafka lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
+	@echo "make test-wheel   build the wheel and test it by itself; PYTEST_WANTED='8.4.*' and WHEEL_PYTHON choose on what"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
-	@echo "make lint   ruff, mypy --strict, import-linter"
+	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
 
@@ -23,6 +26,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
 
+test-wheel: $(VENV)/.test
+	$(BIN)/python -m tests.wheel --pytest '$(PYTEST_WANTED)' --python '$(WHEEL_PYTHON)' -- $(ARGS)
+
 # the jars of Apache Kafka for the tests, into .cache or $XDG_CACHE_HOME
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
@@ -32,6 +38,11 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .
+	$(BIN)/actionlint
 
 clean:
 	rm -rf $(VENV) build dist ms-report examples/ms-report *.egg-info .*_cache

@@ -1,4 +1,8 @@
-"""Distributed load testing as part of the ordinary pytest suite."""
+"""Distributed load testing as part of the ordinary pytest suite.
+
+PYTEST_DONT_REWRITE: there is no assert here for a user to read, and pytest warns of modules that it
+should rewrite and that were imported before it began, as the GitHub Action does.
+"""
 
 from __future__ import annotations
 

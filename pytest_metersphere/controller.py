@@ -34,6 +34,7 @@ class Controller:
 
     Attributes:
         session: the load session.
+        problem: why not all reports could be written, empty when they could.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
@@ -46,7 +47,7 @@ class Controller:
         self._config = config
         self._was_distributed = _switch_xdist_off(config)
         self._prepared = False
-        self._problem = ""
+        self.problem = ""
 
     def header(self) -> str:
         """Return the line of pytest's header."""
@@ -162,7 +163,7 @@ class Controller:
         try:
             self.session.finish()
         except MeterSphereError as error:
-            self._problem = str(error)
+            self.problem = str(error)
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -173,8 +174,8 @@ class Controller:
         if self.session.report_paths is not None:
             yield "reports:"
             yield from terminal.path_lines(self.session.report_paths)
-        if self._problem:
-            yield f"ERROR: {self._problem}"
+        if self.problem:
+            yield f"ERROR: {self.problem}"
 
 
 def _switch_xdist_off(config: pytest.Config) -> bool:

@@ -24,6 +24,7 @@ from pytest_metersphere.terminal import Progress
 STUCK = 8.0
 """Seconds that a slice takes to give up users which neither end nor can be interrupted."""
 _GRACE_WHEN_INVALID = 1.0
+_BY_THE_USER = "interrupted by the user"
 
 
 class Execution:
@@ -70,12 +71,15 @@ class Execution:
             except (PreflightError, NodeError, BrokerError) as error:
                 self._course.not_started = str(error)
                 return
+            except KeyboardInterrupt:
+                self._course.aborted = _BY_THE_USER
+                raise
             try:
                 self._intake.open(self._nodes)
                 self._collect()
                 self._intake.drain()
             except KeyboardInterrupt:
-                self._course.aborted = "interrupted by the user"
+                self._course.aborted = _BY_THE_USER
                 self._run.stop(0.0)
                 self._intake.drain()
                 raise

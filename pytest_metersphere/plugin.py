@@ -1,4 +1,7 @@
-"""The pytest hooks, and nothing else: each hands over to the room whose job it is."""
+"""The pytest hooks, and nothing else: each hands over to the room whose job it is.
+
+PYTEST_DONT_REWRITE: see the package.
+"""
 
 from __future__ import annotations
 

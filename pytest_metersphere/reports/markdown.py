@@ -21,7 +21,7 @@ from pytest_metersphere.reports.figures import (
     threshold_observed,
     totals_figures,
 )
-from pytest_metersphere.reports.page import Page, code, escape, row, table_head
+from pytest_metersphere.reports.page import MAX_SIZE, Page, code, escape, row, table_head
 from pytest_metersphere.reports.text import clipped
 from pytest_metersphere.reports.wording import (
     findings_of,
@@ -54,13 +54,18 @@ _NODE_HEAD = (
 _TIMES_HEAD = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
 
-def render_summary(document: Document) -> str:
-    """Return the document as GitHub Markdown of less than page.MAX_SIZE bytes.
+def mark_of(verdict: Verdict | None) -> str:
+    """Return the sign that stands for a verdict."""
+    return _MARKS[verdict]
+
+
+def render_summary(document: Document, max_size: int = MAX_SIZE) -> str:
+    """Return the document as GitHub Markdown of less than so many bytes.
 
     It begins with the overall verdict and the findings of each scenario, the worst first; tables are
     folded. Text from labels and messages is escaped and can neither format nor mention anybody.
     """
-    page = Page()
+    page = Page(max_size)
     verdict = overall_verdict(document)
     page.add(f"### {_MARKS[verdict]} Load test {verdict or 'without a verdict'}", "")
     page.add(_sentence(document), "")

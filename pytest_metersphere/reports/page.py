@@ -6,12 +6,13 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from pytest_metersphere.reports.text import one_line
+from pytest_metersphere.reports.text import one_line, visible
 
 MAX_SIZE = 1024 * 1024
 """GitHub refuses a step summary of more bytes."""
 
 _RESERVE = 16 * 1024
+_FENCE = re.compile(r"`{3,}")
 _MAX_CUTS = 20
 _SPECIAL = re.compile(
     r"[\\`*~\[\]|#$]"  # what formats anywhere
@@ -23,11 +24,11 @@ _SPECIAL = re.compile(
 
 
 class Page:
-    """Lines that never grow above MAX_SIZE; what does not fit is named at the end."""
+    """Lines that never grow above so many bytes; what does not fit is named at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_size: int = MAX_SIZE) -> None:
         self._lines: list[str] = []
-        self._room = MAX_SIZE - _RESERVE
+        self._room = max_size - min(_RESERVE, max_size // 4)
         self._cuts: list[str] = []
 
     def add(self, *lines: str) -> bool:
@@ -58,6 +59,11 @@ class Page:
         if shown < len(rows):
             self.cut(f"{len(rows) - shown} of {len(rows)} lines of {title} of {where}")
 
+    @property
+    def empty(self) -> bool:
+        """Return whether nothing is on the page."""
+        return not self._lines
+
     def text(self) -> str:
         """Return the page, with a note about what was cut."""
         note = _cut_note(self._cuts) if self._cuts else []
@@ -81,6 +87,13 @@ def code(text: str) -> str:
     if not line:
         return "(empty)"
     return f"<code>{escape(line)}</code>" if re.search(r"[`|\\]", line) else f"`{line}`"
+
+
+def fenced(text: str) -> list[str]:
+    """Return the lines of a block of code that shows the text as it is."""
+    shown = visible(text)
+    fence = "`" * max([3, *(len(run) + 1 for run in _FENCE.findall(shown))])
+    return [f"{fence}text", *shown.split("\n"), fence]
 
 
 def table_head(names: Iterable[str], texts: Sequence[int] = ()) -> list[str]:

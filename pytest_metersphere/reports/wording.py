@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from pytest_metersphere.reports.document import Document, Ledger, ProfileInfo, ScenarioResult, Verdict
 from pytest_metersphere.reports.figures import count, duration
 
-_WORST_FIRST: tuple[Verdict, ...] = ("aborted", "error", "invalid", "failed", "passed")
+WORST_FIRST: tuple[Verdict, ...] = ("aborted", "error", "invalid", "failed", "passed")
 _MEANINGS: dict[Verdict, str] = {
     "passed": "every check held",
     "failed": "a check did not hold",
@@ -17,10 +18,14 @@ _MEANINGS: dict[Verdict, str] = {
 }
 
 
+def worst(verdicts: Collection[Verdict]) -> Verdict | None:
+    """Return the worst of some verdicts, None without any."""
+    return next((verdict for verdict in WORST_FIRST if verdict in verdicts), None)
+
+
 def overall_verdict(document: Document) -> Verdict | None:
     """Return the worst verdict of all scenarios, None when no scenario ran."""
-    verdicts = {scenario.verdict for scenario in document.scenarios}
-    return next((verdict for verdict in _WORST_FIRST if verdict in verdicts), None)
+    return worst({scenario.verdict for scenario in document.scenarios})
 
 
 def verdict_sentence(document: Document) -> str:
@@ -32,13 +37,13 @@ def verdict_sentence(document: Document) -> str:
     if len(tally) == 1:
         every = ", all" if len(scenarios) > 1 else ":"
         return f"{plural(len(scenarios), 'scenario')}{every} {scenarios[0].verdict}"
-    parts = [f"{tally[verdict]} {verdict}" for verdict in _WORST_FIRST if tally[verdict]]
+    parts = [f"{tally[verdict]} {verdict}" for verdict in WORST_FIRST if tally[verdict]]
     return f"{plural(len(scenarios), 'scenario')}: {', '.join(parts)}"
 
 
 def severity(scenario: ScenarioResult) -> int:
     """Return a scenario's place when the worst verdicts come first, from 0."""
-    return _WORST_FIRST.index(scenario.verdict)
+    return WORST_FIRST.index(scenario.verdict)
 
 
 def verdict_meaning(verdict: Verdict) -> str:
