@@ -40,7 +40,7 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ms-wheel-") as folder:
         home = Path(folder)
-        python = _environment(home, asked.python, asked.pytest, _built(home))
+        python = _environment(home, asked.python, asked.pytest, built_wheel(home))
         away = _copy(_TESTS, home / "away")
         print(
             f"the wheel on {_said(python, '--version')}, {_said(python, '-m', 'pytest', '--version')}",
@@ -50,7 +50,8 @@ def main() -> int:
         return subprocess.run(command, cwd=away, env=_environ(), check=False).returncode
 
 
-def _built(home: Path) -> Path:
+def built_wheel(home: Path) -> Path:
+    """Build the wheel from a copy of the sources into a folder, and return it."""
     sources = _copy(_SOURCES, home / "sources")
     _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", home, sources)
     return next(home.glob("*.whl"))
