@@ -40,7 +40,7 @@ def observe(users: int, url: str, core: int) -> tuple[float, float, float]:
         command = [sys.executable, "-m", "pytest", "-q", *_ONLY_OURS, f"--ms-pool=local={users}"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
-            ["taskset", "-c", str(core), *command],  # noqa: S607 - Debian's util-linux
+            ["taskset", "-c", str(core), *command],
             cwd=folder,
             env=kept,
             capture_output=True,
