@@ -12,7 +12,7 @@ help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
-	@echo "make docs   write docs/options.md from the code"
+	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
 	@echo "make lint   ruff, mypy --strict, import-linter"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
