@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test kafka docs lint clean
+.PHONY: help demo test kafka docs pictures lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
+	@echo "make pictures  make the pictures of the README from a real run (needs Chromium)"
 	@echo "make lint   ruff, mypy --strict, import-linter"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
@@ -30,6 +31,9 @@ kafka: $(VENV)/.test
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate
+
+pictures: $(VENV)/.demo
+	$(BIN)/python -m docs.pictures.make
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check

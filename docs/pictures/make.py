@@ -21,8 +21,8 @@ from docs.pictures.screen import Screen, svg
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-COLUMNS = 118
-WINDOW = "1180,1290"
+COLUMNS = 122
+WINDOW = "1100,1460"
 COMMAND = ("pytest", "--ms-pool=local=400+400+200")
 SHOWN_FOLDER = "~/shop"
 _LIMIT = 180

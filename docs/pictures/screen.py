@@ -12,6 +12,7 @@ FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monos
 SIZE = 14
 WIDTH, HEIGHT = 8.4, 19
 MARGIN, BAR = 18, 34
+INDENT = 8
 BACK, TEXT = "#14181f", "#d5dae1"
 COLOURS = {
     31: "#ff7b72",
@@ -25,6 +26,8 @@ COLOURS = {
 LIGHTS = ("#ff5f57", "#febc2e", "#28c840")
 
 _PIECE = re.compile(r"\x1b\[([0-9;]*)m|\x1b\[[0-9;?]*[A-Za-z]|(\r)|(\n)|([^\x1b\r\n]+)")
+
+_WORDS = re.compile(r"\S+(?: \S+)*")  # a row of blanks would be shown as one
 
 
 class Style(NamedTuple):
@@ -72,12 +75,21 @@ class Screen:
     def _write(self, text: str) -> None:
         for char in text:
             if self._column == self._columns:
-                self._lines.append([])
-                self._column = 0
+                self._break()
             line = self._lines[-1]
             line.extend([Cell(" ", Style())] * (self._column + 1 - len(line)))
             line[self._column] = Cell(char, self._style)
             self._column += 1
+
+    def _break(self) -> None:
+        """Go on in another line, with the whole of the word that does not fit."""
+        line = self._lines[-1]
+        blanks = [place for place, cell in enumerate(line) if cell.char == " "]
+        begin = blanks[-1] + 1 if blanks else len(line)
+        indent = [Cell(" ", Style())] * INDENT
+        self._lines[-1], rest = line[:begin], [*indent, *line[begin:]]
+        self._lines.append(rest)
+        self._column = len(rest)
 
 
 def svg(lines: list[list[Cell]], columns: int, title: str) -> str:
@@ -106,14 +118,14 @@ def _runs(line: list[Cell], y: int) -> Iterator[str]:
     column = 0
     for style, cells in itertools.groupby(line, key=lambda cell: cell.style):
         text = "".join(cell.char for cell in cells)
-        begin, bare = column + len(text) - len(text.lstrip()), text.strip()
-        column += len(text)
-        if bare:
-            weight = ' font-weight="bold"' if style.bold else ""
+        weight = ' font-weight="bold"' if style.bold else ""
+        for piece in _WORDS.finditer(text):
             yield (
-                f'<text x="{MARGIN + begin * WIDTH:.1f}" y="{y}" fill="{style.colour}"{weight}'
-                f' textLength="{len(bare) * WIDTH:.1f}" lengthAdjust="spacingAndGlyphs">{escape(bare)}</text>'
+                f'<text x="{MARGIN + (column + piece.start()) * WIDTH:.1f}" y="{y}" fill="{style.colour}"'
+                f'{weight} textLength="{len(piece[0]) * WIDTH:.1f}" lengthAdjust="spacingAndGlyphs">'
+                f"{escape(piece[0])}</text>"
             )
+        column += len(text)
 
 
 def _styled(style: Style, numbers: str) -> Style:
