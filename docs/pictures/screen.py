@@ -25,7 +25,7 @@ COLOURS = {
 }
 LIGHTS = ("#ff5f57", "#febc2e", "#28c840")
 
-_PIECE = re.compile(r"\x1b\[([0-9;]*)m|\x1b\[[0-9;?]*[A-Za-z]|(\r)|(\n)|([^\x1b\r\n]+)")
+_PIECE = re.compile(r"\x1b\[([0-9;]*)(m)|\x1b\[[0-9;?]*[A-Za-z]|(\r)|(\n)|([^\x1b\r\n]+)")
 
 _WORDS = re.compile(r"\S+(?: \S+)*")  # a row of blanks would be shown as one
 
@@ -56,7 +56,7 @@ class Screen:
 
     def feed(self, text: str) -> None:
         """Take what a program wrote."""
-        for numbers, back, new, plain in _PIECE.findall(text):
+        for numbers, looks, back, new, plain in _PIECE.findall(text):
             if back:
                 self._column = 0
             elif new:
@@ -64,7 +64,7 @@ class Screen:
                 self._column = 0
             elif plain:
                 self._write(plain)
-            else:
+            elif looks:
                 self._style = _styled(self._style, numbers)
 
     @property
