@@ -6,16 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test kafka docs pictures lint clean
+.PHONY: help demo test kafka lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
-	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
-	@echo "make pictures  make the pictures of the README from a real run (needs Chromium)"
 	@echo "make lint   ruff, mypy --strict, import-linter"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
+	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
+	@echo "make pictures  make the pictures of the README from a real run (needs Chromium)"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
 
 # the scenarios need no async plugin; pytest-asyncio, here for the tests, would only warn about its settings
@@ -28,6 +28,8 @@ test: $(VENV)/.test
 # the jars of Apache Kafka for the tests, into .cache or $XDG_CACHE_HOME
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
+
+.PHONY: docs pictures
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate
