@@ -35,19 +35,6 @@ _UNITS: Final[dict[str, Unit]] = {
     "iterations": "count",
     "failed_iterations": "count",
 }
-DESCRIPTIONS: Final = {
-    "p95": "Percentile of the times: p50, p99.9 or any other from above p0 to p100",
-    "avg": "Mean of the times",
-    "min": "Shortest time",
-    "max": "Longest time",
-    "error_rate": "Failed requests and samples, as a share of all",
-    "iteration_error_rate": "Failed iterations, as a share of all",
-    "rps": "Requests and samples per second",
-    "requests": "Number of requests and samples",
-    "iterations": "Number of iterations that ended",
-    "failed_iterations": "Number of iterations that failed",
-}
-"""What each metric is, for docs/options.md; p95 stands for all percentiles."""
 _WITHOUT_LABEL = frozenset({"iteration_error_rate", "iterations", "failed_iterations"})
 _KNOWN = ("p50", "p90", "p95", "p99", "p99.9", *_UNITS)
 _SYNONYMS = {
@@ -66,6 +53,19 @@ _PERCENTILE = re.compile(r"p([0-9]+(?:\.[0-9]+)?)")
 _TRAILING_WORDS = re.compile(r"(.*?\S)\s+(?!(?:us|µs|ms|min|s|m|h)\b)[^\W\d]\w+.*")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAX_QUOTED = 60
+DESCRIPTIONS: Final = {
+    "p95": "Percentile of the times: p50, p99.9 or any other from above p0 to p100",
+    "avg": "Mean of the times",
+    "min": "Shortest time",
+    "max": "Longest time",
+    "error_rate": "Failed requests and samples, as a share of all",
+    "iteration_error_rate": "Failed iterations, as a share of all",
+    "rps": "Requests and samples per second",
+    "requests": "Number of requests and samples",
+    "iterations": "Number of iterations that ended",
+    "failed_iterations": "Number of iterations that failed",
+}
+"""What each metric is, for docs/options.md; p95 stands for all percentiles."""
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
