@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ TYPES = "## Types\n\n"
 INTERNAL = frozenset({"close"})
 """Public methods that are there for the engine, not for scenarios."""
 
+_OR = re.compile(r",? or(?:,[^,]*,)? ")  # between the examples of one keyword
 _UNITS = {
     "duration": "a duration, `300ms`",
     "fraction": "a percentage, `1%`",
@@ -101,7 +103,7 @@ def _marks() -> Iterator[str]:
     yield "## The mark load_scenario"
     yield "`@pytest.mark.load_scenario(…)` takes keywords only. Marks on a class or a module are inherited."
     rows = [
-        (code(word), code(marker._EXAMPLES[word].replace(" or ", "`, `")), _text(marker.DESCRIPTIONS, word))
+        (code(word), code("`, `".join(_OR.split(marker._EXAMPLES[word]))), _text(marker.DESCRIPTIONS, word))
         for word in marker.KEYWORDS
     ]
     yield table(("keyword", "example", ""), rows)
