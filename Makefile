@@ -17,6 +17,8 @@ help:
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
+	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
+	@echo "make pictures  make the pictures of the README from a real run (needs Chromium)"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
 
 # the scenarios need no async plugin; pytest-asyncio, here for the tests, would only warn about its settings
@@ -32,6 +34,14 @@ test-wheel: $(VENV)/.test
 # the jars of Apache Kafka for the tests, into .cache or $XDG_CACHE_HOME
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
+
+.PHONY: docs pictures
+
+docs: $(VENV)/.demo
+	$(BIN)/python -m docs.generate
+
+pictures: $(VENV)/.demo
+	$(BIN)/python -m docs.pictures.make
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check

@@ -85,6 +85,19 @@ _DECLARATIONS = (
 _INI_TEXTS = {
     "ms_kafka_prefix": "What the names of the Kafka topics begin with (default: ms-load)",
 }
+_KAFKA_LOGIN = {
+    "security_protocol": "PLAINTEXT (the default), SSL, SASL_PLAINTEXT or SASL_SSL",
+    "sasl_mechanism": "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, for SASL",
+    "username": "The user, for SASL",
+    "cafile": "File of the certificates (PEM) to trust instead of the system's, for TLS",
+    "certfile": "File of the certificate (PEM) that this client shows, for TLS",
+    "keyfile": "File of that certificate's key (PEM), when the key is not in the same file",
+}
+_SECRETS = {
+    TOKEN_VARIABLE: "The token of the nodes: the same where they run and where pytest runs",
+    TOKEN_FILE_VARIABLE: "File that holds the token, when PYTEST_MS_TOKEN is not set",
+    "PYTEST_MS_KAFKA_PASSWORD": "The user's password at Kafka, for SASL",
+}
 _NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
     "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",
@@ -322,14 +335,13 @@ def _kafka(config: pytest.Config, environ: Mapping[str, str]) -> KafkaSettings |
         return None
     prefix = _written_below(config, environ, "ms_kafka_prefix") or _Written(DEFAULT_KAFKA_PREFIX, "")
     password = environ.get("PYTEST_MS_KAFKA_PASSWORD", "")
-    plain = ("security_protocol", "sasl_mechanism", "username", "cafile", "certfile", "keyfile")
     return KafkaSettings(
         text=servers.text,
         source=servers.source,
         prefix=prefix.text,
         prefix_source=prefix.source,
         password=Secret(password) if password else None,
-        **{name: environ.get(f"PYTEST_MS_KAFKA_{name.upper()}", "").strip() for name in plain},
+        **{name: environ.get(f"PYTEST_MS_KAFKA_{name.upper()}", "").strip() for name in _KAFKA_LOGIN},
     )
 
 

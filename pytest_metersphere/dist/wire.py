@@ -43,11 +43,13 @@ class NodeInfo(msgspec.Struct, kw_only=True):
     Attributes:
         protocol: version of this protocol that the node speaks.
         version: version of pytest-metersphere on the node.
+        name: what the node calls itself.
         python: Python's version there, `3.11.7`.
         capacity: users that the node may carry.
         free: users that it could take now.
         workers: worker processes that a slice may have.
         clock: the node's wall clock, seconds since the epoch.
+        pid: process id of the node-controller.
         slices: ids of the slices it holds.
     """
 
@@ -72,7 +74,10 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         servers: bootstrap servers, `host:port`, IPv6 in brackets.
-        sasl_mechanism: empty without SASL.
+        security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+        sasl_mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty without SASL.
+        username: with SASL, the user; empty without.
+        password: with SASL, the user's password; empty without.
         ca: PEM certificates to trust instead of the system's; empty for these.
         certificate: PEM certificate that the client shows, with its key if `key` is empty.
         key: PEM of its key.
@@ -117,6 +122,8 @@ class CheckRequest(msgspec.Struct, kw_only=True):
     """Body of `POST /v1/check`: could this node take such a slice now?
 
     Attributes:
+        protocol: version of this protocol that the controller speaks.
+        version: version of pytest-metersphere on the controller.
         users: users of the slice.
         python: the controller's version of Python, `3.11.7`; empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
@@ -155,7 +162,11 @@ class Check(msgspec.Struct, kw_only=True):
 
 
 class CheckAnswer(msgspec.Struct, kw_only=True):
-    """Answer of `POST /v1/check`."""
+    """Answer of `POST /v1/check`.
+
+    Attributes:
+        checks: what was checked, in that order.
+    """
 
     checks: list[Check]
 
@@ -164,6 +175,8 @@ class StartRequest(msgspec.Struct, kw_only=True):
     """Part `request` of `POST /v1/slices`.
 
     Attributes:
+        protocol: version of this protocol that the controller speaks.
+        version: version of pytest-metersphere on the controller.
         run: id of the run, the same on every node.
         slice: id of the slice, unique.
         node: the node's name in the pool, by which scenarios and reports call it.
@@ -171,6 +184,7 @@ class StartRequest(msgspec.Struct, kw_only=True):
         lease: seconds after which a slice whose controller is silent stops itself.
         key: the run's key, with which the slice signs its frames; it travels nowhere else.
         interval: seconds that a frame sums up, 1 to MAX_INTERVAL.
+        collection: how the workers find the tests in the bundle.
         parts: the scenarios of the run; a scenario without users on this node has an empty list.
         kafka: where frames go, beside the spool; None when they are pulled.
     """
@@ -193,6 +207,8 @@ class WorkerLoss(msgspec.Struct, kw_only=True):
     """A worker process that ended before its work did.
 
     Attributes:
+        worker: its number in the slice, from 0.
+        pid: its process id.
         second: whole seconds from go, -1 before it.
         reason: how it ended, `killed by SIGKILL` or `exit code 1`.
     """
@@ -204,7 +220,16 @@ class WorkerLoss(msgspec.Struct, kw_only=True):
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """What a slice counted by itself, for comparison with its merged frames (all phases)."""
+    """What a slice counted by itself, for comparison with its merged frames (all phases).
+
+    Attributes:
+        iterations: iterations that ended, failed and skipped ones included.
+        failed_iterations: those of them that failed.
+        requests: requests and samples.
+        failures: those of them that failed.
+        exchanges: HTTP exchanges of these.
+        interrupted: HTTP exchanges begun and not finished when their user was stopped.
+    """
 
     iterations: int = 0
     failed_iterations: int = 0
@@ -218,6 +243,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """How a slice ended.
 
     Attributes:
+        slice: id of the slice.
+        incarnation: tells it from an earlier one with the same id.
         last_sequence: sequence of its last frame, 0 when it sent none.
         ended_at: seconds from go to the end of its last user.
         stopped: it was told to stop before its profile ended, or its lease ran out.
@@ -244,11 +271,16 @@ class SliceInfo(msgspec.Struct, kw_only=True):
     """Answer of `GET /v1/slices/{id}` and of start, go, stop and lease.
 
     Attributes:
+        slice: id of the slice.
+        run: id of the run.
+        incarnation: tells it from an earlier one with the same id.
         state: starting, ready, running, stopping, ended, or failed when it never ran.
         users: users reserved for it.
         workers: process ids of its workers.
+        last_sequence: sequence of its latest frame, 0 before the first.
         losses: workers that were lost so far.
-        reason: why it failed, one line; `detail` is the text behind it.
+        reason: why it failed, one line; empty when it did not.
+        detail: the text behind that, such as a traceback.
         manifest: how it ended, once it did.
     """
 
@@ -266,7 +298,11 @@ class SliceInfo(msgspec.Struct, kw_only=True):
 
 
 class StopRequest(msgspec.Struct, kw_only=True):
-    """Body of `POST /v1/slices/{id}/stop`; grace None means each scenario's graceful_stop."""
+    """Body of `POST /v1/slices/{id}/stop`.
+
+    Attributes:
+        grace: seconds that running iterations get to end; None means each scenario's graceful_stop.
+    """
 
     grace: float | None = None
 
@@ -296,7 +332,8 @@ class Refusal(msgspec.Struct, kw_only=True):
         error: capacity, slices, version, bundle, token, origin, host, unknown, state, request or
             internal.
         message: what, and what to do.
-        capacity: with error capacity, the node's capacity and what is free of it now.
+        capacity: with error capacity, the node's capacity; else None.
+        free: with error capacity, what is free of it now; else None.
     """
 
     error: str

@@ -14,7 +14,12 @@ from pytest_metersphere.errors import ConfigError, did_you_mean
 
 Scope = Literal["user", "worker"]
 F = TypeVar("F", bound=Callable[..., Any])
-_SCOPES = ("user", "worker")
+DESCRIPTIONS = {
+    "user": "Once for every virtual user; it may ask for `vu`",
+    "worker": "Once for every worker process, of which a node has one a core",
+}
+"""How often a load-scoped fixture runs, by its scope."""
+_SCOPES = tuple(DESCRIPTIONS)
 _MARK = "_metersphere_load_fixture"
 
 

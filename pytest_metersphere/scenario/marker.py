@@ -146,6 +146,20 @@ _EXAMPLES = {
     "think": 'think="1s" or think="1s-3s"',
     "graceful_stop": 'graceful_stop="30s"',
 }
+DESCRIPTIONS = {
+    "users": f"Virtual users at the peak; {DEFAULT_USERS} when nothing is said",
+    "ramp": "Time from no users to the peak; none when nothing is said",
+    "hold": f"Time at the peak; {DEFAULT_HOLD:g}s when nothing is said, no end when `iterations` are",
+    "stages": "The whole curve, as pairs of a duration and the users at its end; it takes the place of "
+    "`users`, `ramp` and `hold`",
+    "iterations": "How many times each user calls the test at most; no limit when nothing is said",
+    "warmup": "Time from the start whose samples do not count; none when nothing is said",
+    "think": "Pause of each user between two iterations, or the shortest and the longest; none when nothing "
+    "is said",
+    "graceful_stop": "Time that a running iteration gets to end when its user must go; 30s when nothing is "
+    "said",
+}
+"""What each keyword is for, for docs/options.md."""
 
 
 def _unknown(keyword: str, value: object) -> str:

@@ -11,7 +11,12 @@ DEFAULT_HOLD = 30.0
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A straight piece of the curve: from the level before it to `users` within `duration` seconds."""
+    """A straight piece of the curve, from the level before it.
+
+    Attributes:
+        duration: seconds that it takes.
+        users: virtual users at its end.
+    """
 
     duration: float
     users: int

@@ -53,6 +53,19 @@ _PERCENTILE = re.compile(r"p([0-9]+(?:\.[0-9]+)?)")
 _TRAILING_WORDS = re.compile(r"(.*?\S)\s+(?!(?:us|µs|ms|min|s|m|h)\b)[^\W\d]\w+.*")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAX_QUOTED = 60
+DESCRIPTIONS: Final = {
+    "p95": "Percentile of the times: p50, p99.9 or any other from above p0 to p100",
+    "avg": "Mean of the times",
+    "min": "Shortest time",
+    "max": "Longest time",
+    "error_rate": "Failed requests and samples, as a share of all",
+    "iteration_error_rate": "Failed iterations, as a share of all",
+    "rps": "Requests and samples per second",
+    "requests": "Number of requests and samples",
+    "iterations": "Number of iterations that ended",
+    "failed_iterations": "Number of iterations that failed",
+}
+"""What each metric is, for docs/options.md; p95 stands for all percentiles."""
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):

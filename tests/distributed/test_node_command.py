@@ -17,6 +17,7 @@ import pytest
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.node.config import available_cores
 from pytest_metersphere.dist.wire import PROTOCOL
+from tests.fakes.certificates import Authority
 from tests.fakes.nodes import (
     PATIENCE,
     TOKEN,
@@ -251,6 +252,24 @@ def test_an_unfit_token_is_refused(start: Starter, token: str) -> None:
     assert code == 2
     assert "PYTEST_MS_TOKEN: a token has 8 to 512" in errors
     assert token not in errors
+
+
+def test_it_speaks_tls_with_a_certificate(start: Starter, tmp_path: Path) -> None:
+    """It says https, answers those who trust the authority, and wants the key beside the certificate."""
+    authority = Authority(tmp_path)
+    cert, key = authority.certificate("127.0.0.1")
+    process = node(start, "--tls-cert", str(cert), "--tls-key", str(key), "--name=n7", PYTEST_MS_TOKEN=TOKEN)
+    url = line_of(process).split()[-1]
+    with NodeClient("n7", url, TOKEN, cafile=authority.cafile) as client:
+        info = client.info()
+    code, _, errors = outcome(node(start, "--tls-cert", str(cert), PYTEST_MS_TOKEN=TOKEN))
+
+    assert url.startswith("https://127.0.0.1:")
+    assert info.name == "n7"
+    assert (code, errors.splitlines()[-1]) == (
+        2,
+        "pytest-metersphere node: error: --tls-cert needs --tls-key beside it",
+    )
 
 
 def test_a_node_on_the_network_is_warned_about(start: Starter) -> None:

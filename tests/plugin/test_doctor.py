@@ -64,6 +64,17 @@ def names(report: DoctorReport, subject: str) -> list[str]:
     return [finding.name for finding in report.checks if finding.subject == subject]
 
 
+def test_another_ini_file_and_rootdir(tmp_path: Path, node: str) -> None:
+    """`-c` and `--rootdir` mean what they mean to pytest."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "load.ini").write_text(f"[pytest]\nms_pool = a@{node}\n")
+
+    done = run_command("doctor", "-c", "there/load.ini", "--rootdir=there", folder=tmp_path, env=WITH_TOKEN)
+
+    assert done.code == 0, done.text
+    assert done.out.splitlines()[0] == "node a"
+
+
 def test_a_node_that_is_well(folder: Path, node: str) -> None:
     """Every check is there with what was found and how long it took; exit code 0."""
     done = run_command("doctor", f"--ms-pool=a@{node}", folder=folder, env=WITH_TOKEN)
