@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import math
 import threading
 import time
@@ -198,7 +199,7 @@ class AsyncLife(Life):
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -210,7 +211,9 @@ class AsyncLife(Life):
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
-            await asyncio.sleep(0)
+            if not self._meter.waited:  # nobody else had a turn in this iteration
+                await asyncio.sleep(0)
+            self._meter.waited = False
             return
         loop = self._around.loop
         self._waker = waker = loop.create_future()
@@ -306,7 +309,7 @@ class ThreadLife(Life):
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
     def _tear_down(self) -> None:
         start = time.monotonic()
@@ -330,6 +333,16 @@ class UserLoop:
         self._loop = loop
         self._closed = threading.Event()
         self._pending: concurrent.futures.Future[Any] | None = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def closed(self) -> bool:
+        """Return whether the user must go."""
+        return self._closed.is_set()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call back when the user must go; from another thread than the user's."""
+        self._callbacks.append(callback)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop and block for its result.
@@ -358,6 +371,8 @@ class UserLoop:
     def close(self) -> None:
         """Interrupt what waits here, and refuse what comes."""
         self._closed.set()
+        for callback in self._callbacks:
+            callback()
         if self._pending is not None:
             self._pending.cancel()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_metersphere.engine.http import tls_context
+from pytest_metersphere.engine.http.tls import tls_context
 from pytest_metersphere.engine.messages import Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
