@@ -106,9 +106,10 @@ class Life:
             self.ends = min(self.ends, time.monotonic())
             self._around.abort(str(error) or "pytest.exit was called")
             return 0.0
-        self._meter.iteration_ended(start, time.monotonic(), error)
+        end = time.monotonic()
+        self._meter.iteration_ended(start, end, error)
         pause = self._pacer.pause(error, set_up=set_up)
-        return max(0.0, min(pause, self.ends - time.monotonic()))
+        return max(0.0, min(pause, self.ends - end)) if pause else 0.0
 
     def _teardown_failed(self, start: float, error: BaseException) -> None:
         self._meter.iteration_ended(start, time.monotonic(), error)
@@ -183,7 +184,10 @@ class AsyncLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            await self._pause(self._note(start, error, set_up=call is not None))
+            pause = self._note(start, error, set_up=call is not None)
+            if pause > 0.0 or not self._meter.waited:
+                await self._pause(pause)
+            self._meter.waited = False  # it is the answer that let others have their turn
 
     def _forget_cancelling(self) -> None:
         """Go on after the scenario has cancelled itself."""
@@ -211,9 +215,7 @@ class AsyncLife(Life):
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
-            if not self._meter.waited:  # nobody else had a turn in this iteration
-                await asyncio.sleep(0)
-            self._meter.waited = False
+            await asyncio.sleep(0)
             return
         loop = self._around.loop
         self._waker = waker = loop.create_future()

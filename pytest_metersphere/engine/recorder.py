@@ -7,6 +7,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ from pytest_metersphere.metrics.frame import (
     Phase,
     Tally,
 )
-from pytest_metersphere.metrics.histogram import HIGHEST, Histogram
+from pytest_metersphere.metrics.histogram import HIGHEST, Histogram, bucket_of
 
 _MAX_LABEL = 200
 _MAX_MESSAGE = 300
@@ -39,10 +40,19 @@ class _Entry:
     """The samples of one label in one second, as they come in.
 
     What runs once a sample touches nothing but these slots; `settle` makes a LabelTally of them.
+
+    Attributes:
+        both: counts by bucket of times that are response and service time in one, as on a kept connection.
+        response: those of the other response times.
+        service: those of the other service times.
     """
 
     __slots__ = (
         "_tally",
+        "both",
+        "both_highest",
+        "both_lowest",
+        "both_total",
         "connect",
         "dns",
         "failures",
@@ -66,12 +76,29 @@ class _Entry:
     def __init__(self, tally: LabelTally) -> None:
         self._tally = tally
         self.requests = self.failures = self.sent = self.received = 0
+        self.both: dict[int, int] = {}
         self.response: dict[int, int] = {}
         self.service: dict[int, int] = {}
+        self.both_total = self.both_highest = 0
         self.response_total = self.response_highest = 0
         self.service_total = self.service_highest = 0
-        self.response_lowest = self.service_lowest = HIGHEST
+        self.both_lowest = self.response_lowest = self.service_lowest = HIGHEST
         self.dns = self.connect = self.tls = self.send = self.wait = self.receive = 0.0
+
+    def add(self, bucket: int, value: int, service: float | None) -> None:
+        """Count a response time, known by its bucket, and another service time, in seconds."""
+        self.response[bucket] = self.response.get(bucket, 0) + 1
+        self.response_total += value
+        self.response_highest = max(self.response_highest, value)
+        self.response_lowest = min(self.response_lowest, value)
+        if service is None:
+            return
+        value = max(0, min(int(service * 1e6 + 0.5), HIGHEST))
+        bucket = bucket_of(value)
+        self.service[bucket] = self.service.get(bucket, 0) + 1
+        self.service_total += value
+        self.service_highest = max(self.service_highest, value)
+        self.service_lowest = min(self.service_lowest, value)
 
     def settle(self) -> None:
         """Add everything to the tally."""
@@ -80,17 +107,25 @@ class _Entry:
         tally.failures += self.failures
         tally.bytes_sent += self.sent
         tally.bytes_received += self.received
-        lowest, highest = self.response_lowest, self.response_highest
-        tally.response.merge(Histogram(self.response, self.requests, self.response_total, lowest, highest))
-        lowest, highest = self.service_lowest, self.service_highest
-        served = sum(self.service.values())
-        tally.service.merge(Histogram(self.service, served, self.service_total, lowest, highest))
+        both = _histogram(self.both, self.both_total, self.both_lowest, self.both_highest)
+        for histogram in (tally.response, tally.service):
+            histogram.merge(both)
+        tally.response.merge(
+            _histogram(self.response, self.response_total, self.response_lowest, self.response_highest)
+        )
+        tally.service.merge(
+            _histogram(self.service, self.service_total, self.service_lowest, self.service_highest)
+        )
         phases.dns += round(self.dns * 1e6)
         phases.connect += round(self.connect * 1e6)
         phases.tls += round(self.tls * 1e6)
         phases.send += round(self.send * 1e6)
         phases.wait += round(self.wait * 1e6)
         phases.receive += round(self.receive * 1e6)
+
+
+def _histogram(counts: dict[int, int], total: int, lowest: int, highest: int) -> Histogram:
+    return Histogram(counts, sum(counts.values()), total, lowest, highest)
 
 
 class _Span:
@@ -191,21 +226,10 @@ class Recorder:
                 )
             )
             return
-        self.request(
-            part,
-            label,
-            start,
-            end,
-            failed,
-            service,
-            exchanges,
-            sent,
-            received,
-            None,
-            kind,
-        )
+        with self._lock:
+            self.request(part, label, start, end, failed, service, exchanges, sent, received, None, kind)
 
-    def request(  # noqa: PLR0917 - called once a request, where keywords cost time
+    def request(  # noqa: PLR0917 - called once a request, where calls and keywords cost time
         self,
         part: int,
         label: str,
@@ -219,29 +243,10 @@ class Recorder:
         phases: tuple[float, float, float, float, float, float] | None,
         kind: Kind = "request",
     ) -> None:
-        """Count one request; `phases` are its seconds of dns, connect, tls, send, wait and receive."""
-        if self._threads:
-            with self._lock:
-                self._count(
-                    part, label, start, end, failed, service, exchanges, sent, received, phases, kind
-                )
-        else:
-            self._count(part, label, start, end, failed, service, exchanges, sent, received, phases, kind)
+        """Count one request; `phases` are its seconds of dns, connect, tls, send, wait and receive.
 
-    def _count(  # noqa: PLR0917 - see request
-        self,
-        part: int,
-        label: str,
-        start: float,
-        end: float,
-        failed: bool,  # noqa: FBT001 - see request
-        service: float | None,
-        exchanges: int,
-        sent: int,
-        received: int,
-        phases: tuple[float, float, float, float, float, float] | None,
-        kind: Kind,
-    ) -> None:
+        With threads it must be called through `locked`.
+        """
         span = self._spans[part]
         if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
             span = self._move(part, start, end)
@@ -254,32 +259,21 @@ class Recorder:
             entry.failures += 1
         entry.sent += sent
         entry.received += received
-        # Histogram.record, twice, without a call
-        value = int((end - start) * 1e6 + 0.5)
-        if not 0 <= value <= HIGHEST:
+        # Histogram.record, without a call for each histogram
+        elapsed = end - start
+        value = int(elapsed * 1e6 + 0.5)
+        if value < 0 or value > HIGHEST:
             value = 0 if value < 0 else HIGHEST
         shift = value.bit_length() - 8
         bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
-        counts = entry.response
-        counts[bucket] = counts.get(bucket, 0) + 1
-        entry.response_total += value
-        if value > entry.response_highest:
-            entry.response_highest = value
-        if value < entry.response_lowest:
-            entry.response_lowest = value
-        if service is not None:
-            value = int(service * 1e6 + 0.5)
-            if not 0 <= value <= HIGHEST:
-                value = 0 if value < 0 else HIGHEST
-            shift = value.bit_length() - 8
-            bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
-            counts = entry.service
+        if service == elapsed:
+            counts = entry.both
             counts[bucket] = counts.get(bucket, 0) + 1
-            entry.service_total += value
-            if value > entry.service_highest:
-                entry.service_highest = value
-            if value < entry.service_lowest:
-                entry.service_lowest = value
+            entry.both_total += value
+            entry.both_highest = max(entry.both_highest, value)
+            entry.both_lowest = min(entry.both_lowest, value)
+        else:
+            entry.add(bucket, value, service)
         if phases is not None:
             dns, connect, tls, send, wait, receive = phases
             if connect:
@@ -298,6 +292,17 @@ class Recorder:
         )
         return entry
 
+    def locked(self, count: Callable[..., None]) -> Callable[..., None]:
+        """Return `request` or `iterated` for users that have threads of their own, as it is for others."""
+        if not self._threads:
+            return count
+
+        def guarded(*values: Any) -> None:
+            with self._lock:
+                count(*values)
+
+        return guarded
+
     def iteration(
         self, part: int, start: float, end: float, *, failed: bool, by_sample: bool, skipped: bool
     ) -> None:
@@ -310,10 +315,10 @@ class Recorder:
             tally.skipped_iterations += skipped
 
     def iterated(self, part: int, start: float, end: float) -> None:
-        """Count one iteration that worked."""
-        if self._threads:
-            self.iteration(part, start, end, failed=False, by_sample=False, skipped=False)
-            return
+        """Count one iteration that worked.
+
+        With threads it must be called through `locked`.
+        """
         span = self._spans[part]
         if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
             span = self._move(part, start, end)
@@ -392,7 +397,9 @@ class Recorder:
     def _span(self, second: int, phase: Phase, warmup: float) -> _Span:
         # kept a hair short, because what lies at a border is rounded in different ways
         begin, measured = self._go + second, self._go + warmup
-        earliest, latest = (-math.inf, measured - _HAIR) if phase == "warmup" else (measured + _HAIR, math.inf)
+        earliest, latest = (
+            (-math.inf, measured - _HAIR) if phase == "warmup" else (measured + _HAIR, math.inf)
+        )
         return _Span(begin + _HAIR, begin + 1 - _HAIR, earliest, latest)
 
     def _known(self, part: int, label: str) -> str:

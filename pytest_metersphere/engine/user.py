@@ -49,6 +49,9 @@ class Meter:
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._part = part
         self._recorder = recorder
+        if recorder is not None:
+            self._count_request = recorder.locked(recorder.request)
+            self._count_iteration = recorder.locked(recorder.iterated)
 
     def sample(
         self,
@@ -96,9 +99,8 @@ class Meter:
         self.waited = True
         if error is not None:
             self._failed(label, start, end, error)
-        recorder = self._recorder
-        if recorder is not None:
-            recorder.request(
+        if self._recorder is not None:
+            self._count_request(
                 self._part, label, start, end, error is not None, service, exchanges, sent, received, phases
             )
 
@@ -119,7 +121,7 @@ class Meter:
             if self._told:
                 self._told.clear()
             if self._recorder is not None:
-                self._recorder.iterated(self._part, start, end)
+                self._count_iteration(self._part, start, end)
             return
         skipped = isinstance(error, pytest.skip.Exception)
         failed = not skipped

@@ -8,12 +8,12 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable
 
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.call import Call
 from pytest_metersphere.engine.http.faults import Fault, handshake, lost, out_of_time, unreachable
-from pytest_metersphere.engine.http.names import resolve_blocking
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
+from pytest_metersphere.engine.http.names import Address, resolve_blocking
 from pytest_metersphere.engine.http.reader import Reader
 from pytest_metersphere.engine.http.target import Origin
 from pytest_metersphere.engine.http.tls import tls_context
@@ -50,7 +50,18 @@ class BlockingConnection(Reader):
         home: where it waits between its exchanges.
     """
 
-    __slots__ = ("_deadline", "_poll", "_read", "_sock", "_timer", "_tls", "_total", "end", "first", "home", "used_before")
+    __slots__ = (
+        "_deadline",
+        "_limits",
+        "_poll",
+        "_sock",
+        "_timer",
+        "_tls",
+        "end",
+        "first",
+        "home",
+        "used_before",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         """Take over a connected socket that blocks."""
@@ -58,7 +69,8 @@ class BlockingConnection(Reader):
         self._sock = sock
         self._tls: _Secure | None = None
         self._timer = math.inf
-        self._total = self._read = self._deadline = math.inf
+        self._limits = DEFAULT_LIMITS
+        self._deadline = math.inf
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self.first = 0.0
@@ -86,9 +98,7 @@ class BlockingConnection(Reader):
         self._sock.sendall(tls.outgoing.read())
         self._tls = tls
 
-    def start(
-        self, data: bytes, total: float, deadline: float, read: float = math.inf, *, head_only: bool = False
-    ) -> None:
+    def start(self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False) -> None:
         """Send a request, or its head; for the arguments see Connection.exchange.
 
         Raises:
@@ -97,8 +107,9 @@ class BlockingConnection(Reader):
         self.used_before = self.first > 0.0
         self.begin(head_only=head_only)
         self.first = 0.0
-        self._total, self._read, self._deadline = total, read, deadline
-        limit = total if total < read else read
+        self._limits = limits
+        self._deadline = deadline
+        limit = limits.total if limits is DEFAULT_LIMITS else min(limits.total, limits.read)
         if limit != self._timer:
             self._set_timer(limit)
         self.send(data)
@@ -163,8 +174,9 @@ class BlockingConnection(Reader):
     def _waited(self) -> None:
         """Take note that nothing came for as long as the kernel was to wait."""
         self.end = _monotonic()
-        if self._read < self._deadline - self.end + _SLACK and self._timer >= self._read:
-            raise out_of_time("read", self._read)
+        read = self._limits.read
+        if read < self._deadline - self.end + _SLACK and self._timer >= read:
+            raise out_of_time("read", read)
 
     def _check_time(self, now: float) -> None:
         """Let the kernel wait no longer than there is time.
@@ -175,12 +187,12 @@ class BlockingConnection(Reader):
         left = self._deadline - now
         if left <= 0.0:
             raise self._out_of_time()
-        limit = min(left, self._read)
+        limit = min(left, self._limits.read)
         if not self._timer - _SLACK <= limit <= self._timer:
             self._set_timer(limit)
 
     def _out_of_time(self) -> Fault:
-        return out_of_time("total", self._total)
+        return out_of_time("total", self._limits.total)
 
     def _set_timer(self, seconds: float) -> None:
         self._timer = seconds
@@ -269,7 +281,7 @@ class _Secure:
         if not data:
             return b""
         self.incoming.write(data)
-        pieces = []
+        pieces: list[bytes] = []
         try:
             while self.incoming.pending or self._object.pending() or not pieces:
                 pieces.append(self._object.read(_PIECE))
@@ -336,7 +348,7 @@ def _late(call: Call) -> Fault:
     return out_of_time("connect", call.limits.connect)
 
 
-def _connect(addresses: list[tuple[int, tuple[str | int, ...]]], shown: str, until: float, watch: Watch) -> socket.socket:
+def _connect(addresses: list[Address], shown: str, until: float, watch: Watch) -> socket.socket:
     """Try the addresses one after the other."""
     fault = Fault("refused", f"no connection to {shown}: it has no address")
     for place, (family, where) in enumerate(addresses):

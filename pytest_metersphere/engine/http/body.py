@@ -7,6 +7,7 @@ import mimetypes
 import os
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -75,7 +76,8 @@ class Body:
     def _framed(self, piece: Any) -> bytes:
         if not isinstance(piece, (bytes, bytearray, memoryview)):
             raise TypeError(f"data= is a stream of {type(piece).__name__}, and must be one of bytes")
-        return bytes(piece) if self.size is not None else b"%x\r\n%b\r\n" % (len(piece), piece)
+        data = bytes(piece)
+        return data if self.size is not None else b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def body_of(json: Any, data: Any, files: Mapping[str, Any] | None) -> Body | None:
@@ -94,6 +96,10 @@ def body_of(json: Any, data: Any, files: Mapping[str, Any] | None) -> Body | Non
         return Body("application/json", json_codec.dumps(json).encode())
     if data is None:
         return None
+    return _plain(data)
+
+
+def _plain(data: Any) -> Body:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return Body(OCTETS, bytes(data))
     if isinstance(data, str):
@@ -110,7 +116,9 @@ def body_of(json: Any, data: Any, files: Mapping[str, Any] | None) -> Body | Non
 
 
 def _is_pairs(data: Any) -> bool:
-    return isinstance(data, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in data)
+    return isinstance(data, (list, tuple)) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in data
+    )
 
 
 def _position(source: Any) -> int | None:
@@ -178,7 +186,9 @@ def _file(name: str, given: Any) -> tuple[str, bytes, str]:
     """Return file name, content and type of a file given as content or as (name, content[, type])."""
     parts = list(given) if isinstance(given, tuple) else [_name_of(given) or name, given]
     if len(parts) not in (2, 3) or not isinstance(parts[0], str):
-        raise TypeError(f"files={{{name!r}: …}}: give a file, bytes, or (name, content) or (name, content, type)")
+        raise TypeError(
+            f"files={{{name!r}: …}}: give a file, bytes, or (name, content) or (name, content, type)"
+        )
     kind = parts[2] if len(parts) == 3 else mimetypes.guess_type(parts[0])[0] or OCTETS
     if not isinstance(kind, str) or "\r" in kind or "\n" in kind:
         raise ValueError(f"files={{{name!r}: …}}: {kind!r} is no content type")
@@ -187,7 +197,7 @@ def _file(name: str, given: Any) -> tuple[str, bytes, str]:
 
 def _name_of(file: Any) -> str:
     name = getattr(file, "name", "")
-    return os.path.basename(name) if isinstance(name, str) else ""
+    return PurePath(name).name if isinstance(name, str) else ""
 
 
 def _as_bytes(value: Any) -> bytes:

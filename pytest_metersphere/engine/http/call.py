@@ -6,10 +6,9 @@ an answer leads to, and what is counted is decided here.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urljoin
 
 from pytest_metersphere.engine.failures import RequestError, StatusError, path_label
@@ -17,35 +16,17 @@ from pytest_metersphere.engine.http.body import Body, body_of
 from pytest_metersphere.engine.http.coding import decoded
 from pytest_metersphere.engine.http.cookies import CookieJar
 from pytest_metersphere.engine.http.faults import Fault, as_error
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits, limits_of
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, plan_of
 from pytest_metersphere.engine.http.reader import Reader, fields_of
 from pytest_metersphere.engine.http.response import Response
 from pytest_metersphere.engine.http.target import parse_proxy
 
-DEFAULT_TIMEOUT = 30.0
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BODY_IN_MESSAGE = 200
 _SPECIAL = re.compile(rb"\n(?:set-cookie|content-encoding)[ \t]*:", re.IGNORECASE)
-_PHASES = ("connect", "read", "total")
 _PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)")
-
-
-class Limits(NamedTuple):
-    """The time limits of a call, in seconds.
-
-    Attributes:
-        total: from the call to the last byte, redirects included.
-        connect: for one connection, TLS included.
-        read: between two pieces of an answer.
-    """
-
-    total: float = DEFAULT_TIMEOUT
-    connect: float = math.inf
-    read: float = math.inf
-
-
-DEFAULT_LIMITS = Limits()
 
 
 class Call:
@@ -253,27 +234,6 @@ def made_ready(
     way = parse_proxy(proxy) if proxy is not None else None
     plan = plan_of(method, url, params=params, headers=headers, auth=auth, proxy=way)
     return Call(plan, body, jar, start, limits=limits, expected=expected, label=name)
-
-
-def limits_of(timeout: Any) -> Limits:
-    """Return the limits that `timeout=` means: seconds in all, or a mapping of connect, read and total.
-
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(timeout, Mapping):
-        unknown = [name for name in timeout if name not in _PHASES]
-        if unknown or not timeout:
-            raise TypeError(f"timeout={timeout!r}: give connect, read, total, or some of them")
-        return Limits(**{name: _seconds(seconds) for name, seconds in timeout.items()})
-    return Limits(_seconds(timeout))
-
-
-def _seconds(timeout: Any) -> float:
-    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not is_number or not 0 < timeout < math.inf:
-        raise TypeError(f"timeout={timeout!r}: give the seconds as a positive number, for example timeout=5")
-    return float(timeout)
 
 
 def statuses(expect: Any) -> Collection[int]:

@@ -8,8 +8,6 @@ from collections.abc import Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_metersphere.engine.http.call import (
-    DEFAULT_LIMITS,
-    DEFAULT_TIMEOUT,
     Call,
     as_error_of_url,
     checked_label,
@@ -21,6 +19,7 @@ from pytest_metersphere.engine.http.call import (
 from pytest_metersphere.engine.http.connection import Connection
 from pytest_metersphere.engine.http.cookies import CookieJar
 from pytest_metersphere.engine.http.faults import Fault, as_error
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
 from pytest_metersphere.engine.http.opening import open_connection
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
 from pytest_metersphere.engine.http.response import Response
@@ -107,7 +106,7 @@ class HttpClient:
                 if free and (label is None or checked_label(label)):
                     connection = free.pop()
                     whole = plan.whole
-                    waiter = connection.exchange(whole, DEFAULT_TIMEOUT, start + DEFAULT_TIMEOUT)
+                    waiter = connection.exchange(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
                     written = _monotonic()
                     if expect != ():
                         expect = statuses(expect)
@@ -118,6 +117,7 @@ class HttpClient:
                     head = connection.head
                     if connection.status >= 300 or (head != plan.dull and not is_dull(plan, head)):
                         return await self._go_on(plan, label, start, written, expect, connection, waiter)
+                    assert head is not None
                     first, end = connection.first, connection.end
                     phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
                     if connection.reusable and connection.open:
@@ -239,9 +239,7 @@ class HttpClient:
         if body is not None and whole:
             data += body.content
         call.sending(_monotonic())
-        waiter = connection.exchange(
-            data, call.limits.total, call.deadline, call.limits.read, head_only=plan.is_head
-        )
+        waiter = connection.exchange(data, call.limits, call.deadline, head_only=plan.is_head)
         size = len(data)
         if body is not None and not whole:
             try:

@@ -97,15 +97,17 @@ def _brotli() -> Decoder | None:
 
     def decode(body: bytes) -> bytes:
         unpack = brotli.Decompressor()
-        return _in_steps(
-            lambda data: unpack.process(data, output_buffer_limit=_STEP), body, lambda: unpack.is_finished()
-        )
+
+        def step(data: bytes) -> tuple[bytes, bool]:
+            return unpack.process(data, output_buffer_limit=_STEP), unpack.is_finished()
+
+        return _in_steps(step, body, MAX_BODY)
 
     return decode
 
 
 def _zstd() -> Decoder | None:
-    """Return a decoder when Python (from 3.14 on) or a package brings one."""
+    """Return a decoder when Python (from 3.14 on) or the package backports.zstd brings one."""
     zstd = _imported("compression.zstd") or _imported("backports.zstd")
     if zstd is None:
         return None
@@ -113,27 +115,25 @@ def _zstd() -> Decoder | None:
     def decode(body: bytes) -> bytes:
         unpacked = b""
         while body:
-            unpack = zstd.ZstdDecompressor()
-            unpacked += _in_steps(
-                lambda data, unpack=unpack: unpack.decompress(data, _STEP),
-                body,
-                lambda unpack=unpack: unpack.eof,
-                MAX_BODY - len(unpacked),
-            )
-            body = unpack.unused_data
+            frame = zstd.ZstdDecompressor()
+            unpacked += _in_steps(functools.partial(_zstd_step, frame), body, MAX_BODY - len(unpacked))
+            body = frame.unused_data
         return unpacked
 
     return decode
 
 
-def _in_steps(
-    step: Callable[[bytes], bytes], body: bytes, finished: Callable[[], bool], room: int = MAX_BODY
-) -> bytes:
-    pieces = [step(body)]
-    size = len(pieces[0])
-    while not finished():
-        piece = step(b"")
-        if not piece:
+def _zstd_step(frame: Any, data: bytes) -> tuple[bytes, bool]:
+    return frame.decompress(data, _STEP), frame.eof
+
+
+def _in_steps(step: Callable[[bytes], tuple[bytes, bool]], body: bytes, room: int) -> bytes:
+    """Unpack a body by steps that return at most so much, and whether it was the last."""
+    piece, is_last = step(body)
+    pieces, size = [piece], len(piece)
+    while not is_last:
+        piece, is_last = step(b"")
+        if not piece and not is_last:
             raise invalid("the packed body is cut short")
         pieces.append(piece)
         size += len(piece)

@@ -7,9 +7,11 @@ import math
 import time
 import weakref
 from collections.abc import Callable
+from typing import cast
 
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.faults import Fault, lost, out_of_time
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
 from pytest_metersphere.engine.http.reader import Reader
 
 _monotonic = time.monotonic
@@ -91,10 +93,9 @@ class Connection(Reader, asyncio.Protocol):
         "_flowing",
         "_gone",
         "_home",
+        "_limits",
         "_loop",
         "_lost",
-        "_read",
-        "_total",
         "_total_deadline",
         "_transport",
         "_waiter",
@@ -117,7 +118,7 @@ class Connection(Reader, asyncio.Protocol):
         self._gone: asyncio.Future[None] = loop.create_future()
         self._fault: Fault | None = None
         self._consenting: asyncio.Future[None] | None = None
-        self._total = self._read = math.inf
+        self._limits = DEFAULT_LIMITS
         self._total_deadline = self.deadline = math.inf
         self.first = 0.0
         self.end = 0.0
@@ -127,31 +128,27 @@ class Connection(Reader, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport: the event loop's call."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of another class
         self._clock.add(self)
 
     def exchange(
-        self, data: bytes, total: float, deadline: float, read: float = math.inf, *, head_only: bool = False
+        self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False
     ) -> asyncio.Future[None]:
         """Send a request; the future is done when its answer is complete, and raises Fault.
 
         Args:
             data: the request, or its head.
-            total: seconds that the whole call may take, of which the message tells.
-            deadline: clock reading at which these are over.
-            read: seconds that may pass without a byte.
+            limits: the time limits of the call.
+            deadline: clock reading at which its time is over.
             head_only: the answer has no body, as that to HEAD.
         """
         self.used_before = self.first > 0.0
         self.begin(head_only=head_only)
         self.first = 0.0
-        self._total = total
-        self._read = read
-        self._total_deadline = deadline
-        if read != math.inf:
-            deadline = min(deadline, _monotonic() + read)
-        self.deadline = deadline
+        self._limits = limits
+        self.deadline = self._total_deadline = deadline
+        if limits is not DEFAULT_LIMITS and limits.read < limits.total:
+            self.deadline = deadline = min(deadline, _monotonic() + limits.read)
         if deadline < self._clock.due:
             self._clock.set(deadline)
         self._waiter = waiter = self._loop.create_future()
@@ -223,15 +220,16 @@ class Connection(Reader, asyncio.Protocol):
             if not waiter.done():
                 waiter.set_result(None)
             return
-        if self._read != math.inf:
-            self.deadline = min(self._total_deadline, now + self._read)
+        if self._limits is not DEFAULT_LIMITS:
+            self.deadline = min(self._total_deadline, now + self._limits.read)
         if self.consent and self._consenting is not None and not self._consenting.done():
             self._consenting.set_result(None)
 
     def expire(self) -> None:
         """End the exchange, which is out of time."""
+        limits = self._limits
         in_all = self.deadline == self._total_deadline
-        self._fail(out_of_time("total", self._total) if in_all else out_of_time("read", self._read))
+        self._fail(out_of_time("total", limits.total) if in_all else out_of_time("read", limits.read))
 
     def _unasked(self) -> None:
         """Take data that belongs to no request: nothing on this connection can be trusted any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from http.cookiejar import http2time
+from email.utils import parsedate_to_datetime
 
 from pytest_metersphere.engine.http.target import Target, is_address
 
@@ -131,6 +131,7 @@ def _expiry(named: dict[str, str]) -> float:
     age = named.get("max-age", "")
     if age.removeprefix("-").isdecimal() and age.isascii():
         return -math.inf if age.startswith("-") or int(age[:15]) == 0 else time.time() + int(age[:15])
-    expires = named.get("expires")
-    seconds = http2time(expires) if expires else None
-    return math.inf if seconds is None else float(seconds)
+    try:
+        return parsedate_to_datetime(named["expires"].replace("-", " ")).timestamp()
+    except (KeyError, ValueError, OverflowError):  # none, or no date
+        return math.inf

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_metersphere.engine.http.faults import Fault, out_of_time, unknown_host
 from pytest_metersphere.engine.http.target import is_address
@@ -23,7 +23,7 @@ class Address(NamedTuple):
     """Where a socket connects to."""
 
     family: int
-    place: tuple[str | int, ...]
+    place: Any
 
 
 _known: dict[tuple[str, int], tuple[list[Address], float]] = {}
@@ -106,9 +106,7 @@ class _Lookup:
         self.done.set()
 
 
-def _answered(
-    key: tuple[asyncio.AbstractEventLoop, str, int], query: asyncio.Future[list[Address]]
-) -> None:
+def _answered(key: tuple[asyncio.AbstractEventLoop, str, int], query: asyncio.Future[list[Address]]) -> None:
     _asked.pop(key, None)
     if not query.cancelled():
         query.exception()

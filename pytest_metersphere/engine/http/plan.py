@@ -120,7 +120,7 @@ class Plan:
         same = status in (307, 308)
         refuse_controls(location)
         target = parse_url(location, self.origin.proxy)
-        dropped = () if same else _OF_BODY
+        dropped: tuple[str, ...] = () if same else _OF_BODY
         if target.origin is not self.origin:
             dropped += _OF_ORIGIN
         elif self.target.credentials and not target.credentials:

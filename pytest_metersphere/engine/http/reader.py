@@ -14,6 +14,7 @@ MAX_FIELDS = 500
 _MOST_INTERIM = 20
 _INTERIM = ord("1")
 _ORDINARY = 4 * MAX_FIELDS  # so short a head is within both limits
+_REFUSALS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 _END = b"\r\n\r\n"
 _BLANK = " \t"
 
@@ -21,8 +22,8 @@ _BLANK = " \t"
 class Reader:
     """Reads one answer after the other from the bytes of a connection (RFC 9112).
 
-    The parser decides where a body ends, and refuses what two readers could understand differently; the head is kept as it
-    came and is taken apart only for those who ask.
+    The parser decides where a body ends, and refuses what two readers could understand differently; the
+    head is kept as it came, and taken apart only for those who ask.
 
     Attributes:
         status: status of the answer.
@@ -50,22 +51,25 @@ class Reader:
     )
 
     def __init__(self) -> None:
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser = httptools.HttpResponseParser(self)
         self._partial = b""
+        self._interim = 0
         self.reusable = True
+        self.consent = False
+        self.status = 0
+        self.body = b""
         self.begin()
 
     def begin(self, *, head_only: bool = False) -> None:
         """Expect the next answer; `head_only` says that it has no body whatever its fields say."""
         self.head: bytes | None = None
-        self.body = b""
-        self.status = 0
         self.complete = False
-        self.consent = False
         self.received = 0
         self._pieces: list[bytes] = []
         self._head_only = head_only
-        self._interim = 0
+        if self._interim:
+            self._interim = 0
+            self.consent = False
 
     def feed(self, data: bytes) -> None:
         """Take what has come; `complete` says whether that was all.
@@ -88,7 +92,10 @@ class Reader:
             self.head = data[:end]
         elif self.received > MAX_BODY + MAX_HEAD:
             raise too_large()
-        self._parse(data)
+        try:
+            self._parser.feed_data(data)
+        except _REFUSALS as error:
+            self._failed(error)
 
     def end_of_input(self) -> None:
         """Take note that the connection has ended; the answer may be complete by that.
@@ -99,7 +106,7 @@ class Reader:
         self.reusable = False
         if self.head is None or self._framed():
             raise closed()
-        self._finish(self.status or _status_of(self.head))
+        self._finish(_status_of(self.head))
 
     def field(self, name: str) -> str | None:
         """Return the value of a header field (name in lower case), several joined by commas."""
@@ -118,31 +125,30 @@ class Reader:
     def on_message_complete(self) -> None:
         """Take note of the end: the parser's call."""
         parser = self._parser
-        assert parser is not None
         status = parser.get_status_code()
-        if status >= 200:
-            if not parser.should_keep_alive():
-                self.reusable = False
-            self._finish(status)
-
-    def _finish(self, status: int) -> None:
+        if status < 200:
+            return
         pieces = self._pieces
         self.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.status = status
         self.complete = True
+        if not parser.should_keep_alive():
+            self.reusable = False
 
     def _parse(self, data: bytes) -> None:
-        parser = self._parser
-        assert parser is not None
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+            self._parser.feed_data(data)
+        except _REFUSALS as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Take note that the parser refuses what came, which may be behind a complete answer."""
+        self.reusable = False
+        if isinstance(error, httptools.HttpParserUpgrade):
             raise invalid("another protocol, which nobody asked for") from None
-        except httptools.HttpParserError as error:
-            self.reusable = False
-            if not self.complete:
-                cause = error.__context__
-                raise (cause if isinstance(cause, Fault) else invalid(_said(error))) from None
+        if not self.complete:
+            cause = error.__context__
+            raise (cause if isinstance(cause, Fault) else invalid(_said(error))) from None
 
     def _feed_head(self, data: bytes) -> None:
         """Take data of which the head of the answer is not known to be complete."""
@@ -189,6 +195,11 @@ class Reader:
             self._parser = httptools.HttpResponseParser(self)
         return True
 
+    def _finish(self, status: int) -> None:
+        self.body = b"".join(self._pieces)
+        self.status = status
+        self.complete = True
+
     def _framed(self) -> bool:
         """Return whether the head says where the body ends."""
         coding = self.field("transfer-encoding")
@@ -207,7 +218,9 @@ def fields_of(head: bytes) -> list[tuple[str, str]]:
     """Return the header fields of a head, in order; bytes that are no UTF-8 become replacement characters."""
     lines = head.split(b"\r\n")[1:]
     pairs = (line.partition(b":") for line in lines)
-    return [(name.decode("latin-1"), value.strip(b" \t").decode("utf-8", "replace")) for name, _, value in pairs]
+    return [
+        (name.decode("latin-1"), value.strip(b" \t").decode("utf-8", "replace")) for name, _, value in pairs
+    ]
 
 
 def _status_of(head: bytes) -> int:

@@ -105,7 +105,9 @@ def parse_url(url: str, proxy: Proxy | None = None) -> Target:
         path += "?" + quote(_STRAY_PERCENT.sub("%25", parts.query), safe=_QUERY_SAFE)
     whole = f"{parts.scheme}://{origin.authority}"
     shown = path if parts.path or parts.query else ""
-    credentials = basic(unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else ""
+    credentials = (
+        basic(unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else ""
+    )
     return Target(origin, path, unquote(parts.path), whole + shown, credentials)
 
 

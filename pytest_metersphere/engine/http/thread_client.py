@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_metersphere.engine.failures import Interrupted
 from pytest_metersphere.engine.http.blocking import BlockingConnection, Watch, open_blocking
 from pytest_metersphere.engine.http.call import (
-    DEFAULT_LIMITS,
-    DEFAULT_TIMEOUT,
     Call,
     checked_label,
     is_dull,
@@ -24,6 +22,7 @@ from pytest_metersphere.engine.http.call import (
 from pytest_metersphere.engine.http.client import counted, refused_url
 from pytest_metersphere.engine.http.cookies import CookieJar
 from pytest_metersphere.engine.http.faults import Fault, as_error
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
 from pytest_metersphere.engine.http.response import Response
 from pytest_metersphere.engine.http.target import Origin
@@ -121,7 +120,7 @@ class ThreadHttpClient(Watch):
         fault: Fault | None = None
         written = start
         try:
-            connection.start(whole, DEFAULT_TIMEOUT, start + DEFAULT_TIMEOUT)
+            connection.start(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
             written = _monotonic()
             connection.finish()
         except Fault as caught:
@@ -205,9 +204,8 @@ class ThreadHttpClient(Watch):
         if body is not None and whole:
             data += body.content
         call.sending(_monotonic())
-        limits = call.limits
         try:
-            connection.start(data, limits.total, call.deadline, limits.read, head_only=plan.is_head)
+            connection.start(data, call.limits, call.deadline, head_only=plan.is_head)
             connection.hurry()
             size = len(data)
             if body is not None and not whole:
