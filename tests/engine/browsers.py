@@ -68,6 +68,11 @@ class Browser:
             return send
         return lambda *args, **options: self.run(getattr(self.virtual.http, name)(*args, **options))
 
+    def settle(self) -> None:
+        """Let the event loop read what has come."""
+        for _ in range(5):
+            self.run(asyncio.sleep(0.01))
+
     def send_away(self) -> None:
         """Interrupt what the user does, as at the end of its time."""
         self.meter.leaving = True

@@ -176,7 +176,9 @@ class Connection(Reader, asyncio.Protocol):
                 break
             self._write(piece)
             sent += len(piece)
-            if self._flowing is not None:
+            if self._flowing is None:
+                await asyncio.sleep(0)  # an answer may come in between
+            else:
                 await asyncio.shield(self._flowing)
         return sent
 

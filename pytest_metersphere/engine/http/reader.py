@@ -12,7 +12,7 @@ MAX_HEAD = 64 << 10
 MAX_FIELDS = 500
 """The most header fields of an answer."""
 _MOST_INTERIM = 20
-_INTERIM = ord("1")
+_2XX, _5XX = ord("2"), ord("5")
 _ORDINARY = 4 * MAX_FIELDS  # so short a head is within both limits
 _REFUSALS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 _END = b"\r\n\r\n"
@@ -85,7 +85,7 @@ class Reader:
                 or self._partial
                 or self._head_only
                 or not data.startswith(b"HTTP/1.1 ")
-                or data[9] == _INTERIM
+                or not _2XX <= data[9] <= _5XX
             ):
                 self._feed_head(data)
                 return
