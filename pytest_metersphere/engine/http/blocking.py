@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
@@ -247,8 +248,11 @@ class BlockingConnection(Reader):
         return not self.complete and self.head is None
 
     def close(self) -> None:
-        """Close at once."""
+        """Close at once, over TLS with a farewell."""
         self.reusable = False
+        if self._tls is not None:
+            with contextlib.suppress(OSError):
+                self._sock.send(self._tls.farewell(), socket.MSG_DONTWAIT)
         self._sock.close()
 
 
@@ -270,6 +274,12 @@ class _Secure:
 
     def encrypted(self, data: bytes) -> bytes:
         self._object.write(data)
+        return self.outgoing.read()
+
+    def farewell(self) -> bytes:
+        """Return what tells the server that nothing more comes."""
+        with contextlib.suppress(ssl.SSLError):
+            self._object.unwrap()
         return self.outgoing.read()
 
     def decrypted(self, data: bytes) -> bytes:

@@ -123,7 +123,7 @@ class HttpClient:
                     if connection.reusable and connection.open:
                         free.append(connection)
                     else:
-                        connection.abort()
+                        connection.close()
                     self._meter.request(
                         label or plan.label,
                         start,
@@ -228,7 +228,7 @@ class HttpClient:
 
     def _release(self, connection: Connection, *, last: bool) -> None:
         if last:
-            connection.abort()
+            connection.close()
         else:
             connection.release()
 
@@ -282,7 +282,7 @@ class HttpClient:
         """Close all connections."""
         connections = list(self._connections)
         for connection in connections:
-            connection.abort()
+            connection.close()
         for connection in connections:
             await connection.closed()
 

@@ -129,11 +129,11 @@ def _zstd_step(frame: Any, data: bytes) -> tuple[bytes, bool]:
 
 def _in_steps(step: Callable[[bytes], tuple[bytes, bool]], body: bytes, room: int) -> bytes:
     """Unpack a body by steps that return at most so much, and whether it was the last."""
-    piece, is_last = step(body)
-    pieces, size = [piece], len(piece)
+    pieces: list[bytes] = []
+    size, is_last = 0, False
     while not is_last:
-        piece, is_last = step(b"")
-        if not piece and not is_last:
+        piece, is_last = step(b"" if pieces else body)
+        if not piece and not is_last and pieces:
             raise invalid("the packed body is cut short")
         pieces.append(piece)
         size += len(piece)

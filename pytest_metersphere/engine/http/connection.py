@@ -16,6 +16,7 @@ from pytest_metersphere.engine.http.reader import Reader
 
 _monotonic = time.monotonic
 _CONSENT_PATIENCE = 1.0
+_FAREWELL = 0.5
 
 
 class Clock:
@@ -294,15 +295,27 @@ class Connection(Reader, asyncio.Protocol):
         if self.reusable and self.open:
             self._home.append(self)
         else:
-            self.abort()
+            self.close()
+
+    def close(self) -> None:
+        """Close, over TLS with a farewell."""
+        self._detach()
+        if self._transport is not None:
+            self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
+        self._detach()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _detach(self) -> None:
         self.open = False
         self.deadline = math.inf
         self._leave_home()
-        if self._transport is not None:
-            self._transport.abort()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.cancel()
 
     def when_lost(self, callback: Callable[[Connection], object]) -> None:
         """Call back when the connection has ended."""
@@ -311,9 +324,13 @@ class Connection(Reader, asyncio.Protocol):
             callback(self)
 
     async def closed(self) -> None:
-        """Wait until the socket is closed."""
-        if self._transport is not None:
-            await asyncio.shield(self._gone)
+        """Wait until the socket is closed; a server that does not answer the farewell is left."""
+        if self._transport is None:
+            return
+        await asyncio.wait([self._gone], timeout=_FAREWELL)
+        if not self._gone.done():
+            self._transport.abort()
+            await asyncio.wait([self._gone])
 
     def _leave_home(self) -> None:
         if self in self._home:

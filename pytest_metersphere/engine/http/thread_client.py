@@ -273,6 +273,8 @@ class ThreadHttpClient(Watch):
 
     def close(self) -> None:
         """Close all connections."""
-        self._free.clear()
+        for free in self._free.values():
+            while free:
+                free.pop().close()
         for sock in self._all():
             sock.close()
