@@ -398,7 +398,7 @@ def _tunnelling(asked: list[bytes]) -> Callable[[socket.socket], None]:
     return serve
 
 
-def test_proxy_for_https(browser: Browser, https: WebServer) -> None:
+def test_proxy_for_https(https: WebServer, browser: Browser) -> None:
     """A request for https goes through a tunnel, in which the certificate is verified as ever."""
     asked: list[bytes] = []
     with SocketServer(_tunnelling(asked)) as proxy:
@@ -498,7 +498,7 @@ def test_name_whose_addresses_all_refuse(browser: Browser, resolver: list[str]) 
         browser.get(f"http://shop.test:{port}/")
 
 
-def test_timings(browser: Browser, https: WebServer) -> None:
+def test_timings(https: WebServer, browser: Browser) -> None:
     """The parts of a response time add up to it; a kept connection takes no time to make."""
     first = browser.get(f"{https.url}/echo")
     second = browser.get(f"{https.url}/echo")
