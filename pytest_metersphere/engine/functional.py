@@ -102,6 +102,7 @@ def _call_blocking(
         try:
             values.close()
         finally:
+            user.virtual.close_now()
             loop.close(shared, user.virtual)
 
 
@@ -132,6 +133,14 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Return False: nothing makes this user go."""
+        return False
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Forget the callback, which would never be called."""
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop and block for its result."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import math
 import threading
 import time
@@ -105,9 +106,10 @@ class Life:
             self.ends = min(self.ends, time.monotonic())
             self._around.abort(str(error) or "pytest.exit was called")
             return 0.0
-        self._meter.iteration_ended(start, time.monotonic(), error)
+        end = time.monotonic()
+        self._meter.iteration_ended(start, end, error)
         pause = self._pacer.pause(error, set_up=set_up)
-        return max(0.0, min(pause, self.ends - time.monotonic()))
+        return max(0.0, min(pause, self.ends - end)) if pause else 0.0
 
     def _teardown_failed(self, start: float, error: BaseException) -> None:
         self._meter.iteration_ended(start, time.monotonic(), error)
@@ -182,7 +184,10 @@ class AsyncLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            await self._pause(self._note(start, error, set_up=call is not None))
+            pause = self._note(start, error, set_up=call is not None)
+            if pause > 0.0 or not self._meter.waited:
+                await self._pause(pause)
+            self._meter.waited = False  # it is the answer that let others have their turn
 
     def _forget_cancelling(self) -> None:
         """Go on after the scenario has cancelled itself."""
@@ -198,7 +203,7 @@ class AsyncLife(Life):
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -306,7 +311,7 @@ class ThreadLife(Life):
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
     def _tear_down(self) -> None:
         start = time.monotonic()
@@ -330,6 +335,16 @@ class UserLoop:
         self._loop = loop
         self._closed = threading.Event()
         self._pending: concurrent.futures.Future[Any] | None = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def closed(self) -> bool:
+        """Return whether the user must go."""
+        return self._closed.is_set()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call back when the user must go; from another thread than the user's."""
+        self._callbacks.append(callback)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop and block for its result.
@@ -358,6 +373,8 @@ class UserLoop:
     def close(self) -> None:
         """Interrupt what waits here, and refuse what comes."""
         self._closed.set()
+        for callback in self._callbacks:
+            callback()
         if self._pending is not None:
             self._pending.cancel()
 

@@ -33,7 +33,7 @@ class Pacer:
         """
         low, high = self._think
         think = low if low == high else self._random.uniform(low, high)
-        if set_up and not _is_connection_failure(error):
+        if set_up and (error is None or not _is_connection_failure(error)):
             self._failures = 0
             return think
         self._failures += 1

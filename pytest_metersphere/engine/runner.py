@@ -34,7 +34,8 @@ class LoadRunner:
         self, callees: Sequence[Callee], node: str, worker: int, send: Callable[[FromWorker], None]
     ) -> None:
         """Prepare the load; `send` takes the messages for the supervisor and must not block."""
-        self.recorder = Recorder([callee.part.scenario.profile.warmup for callee in callees])
+        threads = not all(callee.part.scenario.is_async for callee in callees)
+        self.recorder = Recorder([callee.part.scenario.profile.warmup for callee in callees], threads=threads)
         self.node = node
         self._callees = callees
         self._worker = worker

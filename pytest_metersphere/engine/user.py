@@ -17,6 +17,7 @@ from pytest_metersphere.metrics.frame import Kind
 
 if TYPE_CHECKING:
     from pytest_metersphere.engine.http import HttpClient, ThreadHttpClient
+    from pytest_metersphere.engine.http.cookies import CookieJar
 
 _NO_FAILURE = (pytest.skip.Exception, GeneratorExit)
 _MOST_TOLD = 100
@@ -35,6 +36,7 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
+        waited: the user has waited for an answer since this was reset, so that others could run.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -42,10 +44,14 @@ class Meter:
         self.iteration = 0
         self.node = node
         self.leaving = False
+        self.waited = False
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._part = part
         self._recorder = recorder
+        if recorder is not None:
+            self._count_request = recorder.locked(recorder.request)
+            self._count_iteration = recorder.locked(recorder.iterated)
 
     def sample(
         self,
@@ -77,6 +83,27 @@ class Meter:
                 received=received,
             )
 
+    def request(  # noqa: PLR0917 - called once a request, where keywords cost time
+        self,
+        label: str,
+        start: float,
+        end: float,
+        error: BaseException | None,
+        service: float | None,
+        exchanges: int,
+        sent: int,
+        received: int,
+        phases: tuple[float, float, float, float, float, float],
+    ) -> None:
+        """Count one request of `vu.http`; see Recorder.request."""
+        self.waited = True
+        if error is not None:
+            self._failed(label, start, end, error)
+        if self._recorder is not None:
+            self._count_request(
+                self._part, label, start, end, error is not None, service, exchanges, sent, received, phases
+            )
+
     def cancelled(self, label: str, start: float, exchanges: int) -> None:
         """Count a sample that was cancelled: interrupted when the user must go, else a failure."""
         end = time.monotonic()
@@ -89,9 +116,16 @@ class Meter:
 
     def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
         """Count an iteration that ended by itself, or with `error`, and start the next number."""
+        if error is None:
+            self.iteration += 1
+            if self._told:
+                self._told.clear()
+            if self._recorder is not None:
+                self._count_iteration(self._part, start, end)
+            return
         skipped = isinstance(error, pytest.skip.Exception)
-        failed = error is not None and not skipped
-        if error is not None and self._recorder is not None:
+        failed = not skipped
+        if self._recorder is not None:
             if skipped:
                 self._skipped(start, end, str(error) or "skipped")
             elif not all(self._is_told(part) for part in _parts(error)):
@@ -202,6 +236,8 @@ class VirtualUser(_User):
     def __init__(self, meter: Meter) -> None:
         super().__init__(meter)
         self._http: HttpClient | None = None
+        self._jar: CookieJar | None = None
+        self._to_close: list[Callable[[], None]] = []
 
     @property
     def http(self) -> HttpClient:
@@ -209,21 +245,47 @@ class VirtualUser(_User):
         if self._http is None:
             from pytest_metersphere.engine.http import HttpClient
 
-            self._http = HttpClient(self._meter)
+            self._http = HttpClient(self._meter, self.jar)
         return self._http
+
+    @property
+    def jar(self) -> CookieJar:
+        """Return the user's cookies."""
+        if self._jar is None:
+            from pytest_metersphere.engine.http.cookies import CookieJar
+
+            self._jar = CookieJar()
+        return self._jar
 
     async def sleep(self, seconds: float) -> None:
         """Pause; other users go on."""
         await asyncio.sleep(seconds)
 
+    def closing(self, close: Callable[[], None]) -> None:
+        """Call `close` when the user is closed."""
+        self._to_close.append(close)
+
+    def close_now(self) -> None:
+        """Close what needs no event loop."""
+        while self._to_close:
+            self._to_close.pop()()
+
     async def close(self) -> None:
         """Close what the user has opened."""
+        self.close_now()
         if self._http is not None:
             await self._http.close()
 
 
 class Loop(Protocol):
     """Where the coroutines of a plain `def` scenario run."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the user must go."""
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call back, from any thread, each time that the user must go."""
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the event loop and block for its result."""
@@ -233,7 +295,7 @@ class ThreadUser(_User):
     """The virtual user of a plain `def` scenario, which runs in a thread of its own."""
 
     def __init__(self, meter: Meter, loop: Loop, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Make a user whose requests run on `loop` and whose pauses are `sleep`."""
+        """Make a user whose `async def` fixtures run on `loop` and whose pauses are `sleep`."""
         super().__init__(meter)
         self.virtual = VirtualUser(meter)
         self.virtual.state = self.state
@@ -247,7 +309,9 @@ class ThreadUser(_User):
         if self._http is None:
             from pytest_metersphere.engine.http import ThreadHttpClient
 
-            self._http = ThreadHttpClient(self.virtual.http, self._loop.wait)
+            self._http = ThreadHttpClient(self._meter, self.virtual.jar, lambda: self._loop.closed)
+            self.virtual.closing(self._http.close)
+            self._loop.when_closed(self._http.interrupt)
         return self._http
 
     def sleep(self, seconds: float) -> None:

@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 
-from pytest_metersphere.engine.http import tls_context
+from pytest_metersphere.engine.http.tls import tls_context
 from pytest_metersphere.engine.messages import Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.scenario import travel
 from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of, used_names
+
+_STACK = 1 << 20  # of each user's thread; less would let a deep recursion end the process
+_GC_THRESHOLDS = (50_000, 50, 100)  # requests leave no cycles behind; scenarios may
 
 
 class WorkerSession:
@@ -32,12 +35,18 @@ class WorkerSession:
         collection_error: one line and the text behind it, when the tests could not be collected.
     """
 
-    def __init__(self, job: Job, send: Callable[[FromWorker], None]) -> None:
-        """Prepare for a job; `send` takes messages for the supervisor."""
+    def __init__(
+        self,
+        job: Job,
+        send: Callable[[FromWorker], None],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        """Prepare for a job; `send` takes messages for the supervisor, the load runs on a `new_loop`."""
         self.finished = False
         self.collection_error: tuple[str, str] | None = None
         self._job = job
         self._send = send
+        self._new_loop = new_loop
         self._go_at: float | None = None
         self._told = threading.Event()
         self._runner: LoadRunner | None = None
@@ -102,15 +111,17 @@ class WorkerSession:
             self.collection_error = (str(error), "")
             return True
         # not asyncio.run, which would wait for users that nothing can interrupt; the process ends anyway
-        asyncio.new_event_loop().run_until_complete(self._run(callees))
+        self._new_loop().run_until_complete(self._run(callees))
         self.finished = True
         return True
 
     async def _run(self, callees: list[Callee]) -> None:
         runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
         tls_context()
+        threading.stack_size(_STACK)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         self._send(Ready())
         await asyncio.to_thread(self._told.wait)
         runner.loop = asyncio.get_running_loop()

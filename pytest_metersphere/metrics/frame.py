@@ -11,7 +11,7 @@ from pytest_metersphere.metrics.histogram import Histogram
 Kind = Literal["request", "sample", "transaction"]
 Phase = Literal["warmup", "measured"]
 
-VERSION = 1
+VERSION = 2
 MAX_LABELS = 500
 MAX_ERROR_GROUPS = 100
 MAX_EXEMPLARS = 5
@@ -20,6 +20,35 @@ LAST_SECOND = 1 << 27
 """The last second that a frame may tell of, four years after go; checked where one is decoded."""
 OTHER = "(other)"
 """The label, or the error message, that stands for all those above the limit."""
+
+
+class Phases(msgspec.Struct, array_like=True):
+    """What the response times of requests are made of, summed up in whole microseconds.
+
+    Attributes:
+        dns: looking names up.
+        connect: connecting.
+        tls: TLS handshakes.
+        send: sending the requests.
+        wait: from then to the first byte of the answers.
+        receive: from then to their last byte.
+    """
+
+    dns: int = 0
+    connect: int = 0
+    tls: int = 0
+    send: int = 0
+    wait: int = 0
+    receive: int = 0
+
+    def merge(self, other: Phases) -> None:
+        """Add the sums of other requests."""
+        self.dns += other.dns
+        self.connect += other.connect
+        self.tls += other.tls
+        self.send += other.send
+        self.wait += other.wait
+        self.receive += other.receive
 
 
 class LabelTally(msgspec.Struct, array_like=True):
@@ -34,6 +63,7 @@ class LabelTally(msgspec.Struct, array_like=True):
         response: response times (from the call to the last byte, connecting included).
         service: service times (from the first byte sent to the last byte received); a sample that
             never sent a byte has none.
+        phases: what the response times of requests are made of; all 0 for samples and transactions.
     """
 
     kind: Kind
@@ -43,6 +73,7 @@ class LabelTally(msgspec.Struct, array_like=True):
     bytes_received: int = 0
     response: Histogram = msgspec.field(default_factory=Histogram)
     service: Histogram = msgspec.field(default_factory=Histogram)
+    phases: Phases = msgspec.field(default_factory=Phases)
 
     def merge(self, other: LabelTally) -> None:
         """Add the samples of another tally."""
@@ -52,6 +83,7 @@ class LabelTally(msgspec.Struct, array_like=True):
         self.bytes_received += other.bytes_received
         self.response.merge(other.response)
         self.service.merge(other.service)
+        self.phases.merge(other.phases)
 
 
 class ErrorTally(msgspec.Struct, array_like=True):

@@ -10,6 +10,7 @@ from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports.document import (
     ErrorInfo,
     LabelInfo,
+    PhasesInfo,
     ProfileInfo,
     SeriesPoint,
     StageInfo,
@@ -161,6 +162,19 @@ def _label_info(name: str, tally: LabelTally, duration: float, points: list[Seri
         response=times_info(tally.response),
         service=times_info(tally.service),
         series=points,
+        phases=_phases_info(tally) if tally.kind == "request" and tally.requests else None,
+    )
+
+
+def _phases_info(tally: LabelTally) -> PhasesInfo:
+    phases, each = tally.phases, tally.requests * 1e6
+    return PhasesInfo(
+        dns=phases.dns / each,
+        connect=phases.connect / each,
+        tls=phases.tls / each,
+        send=phases.send / each,
+        wait=phases.wait / each,
+        receive=phases.receive / each,
     )
 
 

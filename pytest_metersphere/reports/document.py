@@ -131,8 +131,32 @@ class SeriesPoint(msgspec.Struct, kw_only=True):
     p99: float | None
 
 
+class PhasesInfo(msgspec.Struct, kw_only=True):
+    """What a mean response time of `vu.http` is made of, seconds.
+
+    Attributes:
+        dns: looking the name up.
+        connect: connecting; on a kept connection 0, as dns and tls are.
+        tls: the TLS handshake.
+        send: sending the request.
+        wait: from then to the first byte of the answer.
+        receive: from then to its last byte.
+    """
+
+    dns: float
+    connect: float
+    tls: float
+    send: float
+    wait: float
+    receive: float
+
+
 class LabelInfo(msgspec.Struct, kw_only=True):
-    """The samples of one label; kind is request, sample or transaction."""
+    """The samples of one label; kind is request, sample or transaction.
+
+    Attributes:
+        phases: means over its requests, None for samples and transactions.
+    """
 
     name: str
     kind: Literal["request", "sample", "transaction"]
@@ -145,6 +169,7 @@ class LabelInfo(msgspec.Struct, kw_only=True):
     response: TimesInfo
     service: TimesInfo
     series: list[SeriesPoint]
+    phases: PhasesInfo | None = None
 
 
 class NodeResult(msgspec.Struct, kw_only=True):

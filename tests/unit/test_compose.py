@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from pytest_metersphere.metrics.frame import ErrorTally, Kind, LabelTally, Tally
+from pytest_metersphere.metrics.frame import ErrorTally, Kind, LabelTally, Phases, Tally
 from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports.compose import (
@@ -158,6 +159,18 @@ def test_labels_keep_their_order_kind_and_course() -> None:
         (1, 0.3, 0.3),
     ]
     assert [p.requests for p in third.series] == [0, 0, 0]
+
+
+def test_phases_are_means_over_the_requests_of_a_label() -> None:
+    """Sums in microseconds become seconds for each request; what sends no HTTP has none."""
+    tally = measured()
+    tally.labels["GET /"].phases = Phases(dns=10, connect=20, tls=30, send=40, wait=200_000, receive=60)
+
+    requests, sample, transaction = label_infos(tally, 10.0, Series())
+
+    assert requests.phases is not None
+    assert msgspec.structs.astuple(requests.phases) == pytest.approx((5e-6, 1e-5, 1.5e-5, 2e-5, 0.1, 3e-5))
+    assert (sample.phases, transaction.phases) == (None, None)
 
 
 def test_the_overall_course_is_over_requests_and_samples() -> None:

@@ -1,0 +1,50 @@
+"""Users of both kinds, and a server for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.browsers import Browser
+from tests.engine.server import PATIENCE, WebServer
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Return an event loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(PATIENCE)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(PATIENCE)
+    loop.close()
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    """Return a well-behaved server."""
+    with WebServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["async", "thread"])
+def browser(
+    request: pytest.FixtureRequest, server: WebServer, loop: asyncio.AbstractEventLoop
+) -> Iterator[Browser]:
+    """Return a user, once of an `async def` scenario and once of a plain one."""
+    browser = Browser(loop, blocking=request.param == "thread")
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def coroutine_browser(server: WebServer, loop: asyncio.AbstractEventLoop) -> Iterator[Browser]:
+    """Return a user of an `async def` scenario."""
+    browser = Browser(loop, blocking=False)
+    yield browser
+    browser.close()
