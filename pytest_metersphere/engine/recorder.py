@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from pytest_metersphere.engine.failures import EXHAUSTION
 from pytest_metersphere.metrics.frame import (
     MAX_ERROR_GROUPS,
     MAX_EXEMPLARS,
@@ -45,6 +47,7 @@ class Recorder:
         self._peaks = [0] * len(self._warmups)
         self._labels: list[set[str]] = [set() for _ in self._warmups]
         self._exemplars: dict[tuple[int, str, str, str], int] = {}
+        self._exhausted = dict.fromkeys(EXHAUSTION, 0)
         self._lock = threading.Lock()
 
     def begin(self, go: float) -> None:
@@ -102,6 +105,23 @@ class Recorder:
             tally.failed_by_sample += by_sample
             tally.skipped_iterations += skipped
 
+    def scheduled(self, part: int, due: float, *, dropped: bool) -> None:
+        """Count an iteration that was due at a clock reading, dropped when no user was free for it."""
+        with self._lock:
+            tally = self._tally(part, due, time.monotonic())
+            tally.scheduled_iterations += 1
+            tally.dropped_iterations += dropped
+
+    def begun(self, part: int, due: float) -> None:
+        """Count a scheduled iteration that began; it was due at `due`."""
+        with self._lock:
+            self._tally(part, due, time.monotonic()).started_iterations += 1
+
+    def dropped(self, part: int, due: float) -> None:
+        """Count a scheduled iteration that its user did not begin, because it had to go."""
+        with self._lock:
+            self._tally(part, due, time.monotonic()).dropped_iterations += 1
+
     def interrupted(self, part: int, start: float, end: float, exchanges: int) -> None:
         """Count HTTP exchanges whose user had to go before they were finished."""
         with self._lock:
@@ -128,6 +148,14 @@ class Recorder:
                 self._exemplars[key] = sent + 1
             exemplars = [_sound(detail())] if wanted else None
             self._tally(part, start, end).error(label, kind, message, exemplars=exemplars)
+            if kind in self._exhausted:
+                self._exhausted[kind] += 1
+
+    def exhausted(self) -> dict[str, int]:
+        """Return how many failures for want of descriptors and of ports there were since the last call."""
+        with self._lock:
+            found, self._exhausted = self._exhausted, dict.fromkeys(EXHAUSTION, 0)
+            return found
 
     def cut(self, before: int) -> list[Cut]:
         """Take out everything up to the second `before` (exclusive), in order.
