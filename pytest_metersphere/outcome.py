@@ -7,9 +7,9 @@ import dataclasses
 import msgspec
 
 from pytest_metersphere.dist import run as run_module
-from pytest_metersphere.dist.collect import SliceData
+from pytest_metersphere.dist.collect import ScenarioData, SliceData
 from pytest_metersphere.dist.intake import Intake
-from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
+from pytest_metersphere.dist.plan import Plan, PlanRow, RateRow, rate_timetable, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.reports import compose
@@ -21,7 +21,7 @@ from pytest_metersphere.reports.document import (
     ScenarioResult,
     Validity,
 )
-from pytest_metersphere.reports.wording import plural
+from pytest_metersphere.reports.wording import plural, starts_add_up, starts_equation
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
@@ -45,6 +45,11 @@ class Planned:
     def rows(self) -> list[PlanRow]:
         """Return the shares over time."""
         return timetable(self.plan, self.scenario.profile)
+
+    def rates(self) -> list[RateRow]:
+        """Return the nodes' shares of the arrivals over time, none in the closed model."""
+        arrivals = self.scenario.profile.arrivals
+        return [] if arrivals is None else rate_timetable(self.plan, arrivals)
 
     def shares(self) -> list[int]:
         """Return the users of each node at the peak."""
@@ -93,6 +98,7 @@ class _Outcome:
         judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
         series = compose.overall_series(data.series)
+        ledger = self._ledger()
         return ScenarioResult(
             nodeid=scenario.nodeid,
             name=scenario.name,
@@ -112,13 +118,18 @@ class _Outcome:
             labels=compose.label_infos(data.measured, duration, data.series),
             series=series,
             nodes=[self._node_result(item) for item in self._run.slices],
-            ledger=self._ledger(),
+            ledger=ledger,
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
             errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
-            warnings=[*compose.label_warnings(data.measured), *self._kafka_warnings()],
+            warnings=[
+                *compose.label_warnings(data.measured),
+                *compose.dropped_warnings(ledger, scenario.profile.peak),
+                *self._health_warnings(response.p95),
+                *self._kafka_warnings(),
+            ],
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
@@ -169,13 +180,37 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
+        reasons += self._start_reasons()
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._course.stopped or self._aborted):
                 reasons.append(
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
+        for item in self._run.slices:
+            reasons += self._collector.slices[item.id].health.reasons(item.node.name)
         return reasons
+
+    def _start_reasons(self) -> list[str]:
+        """Return a sentence when the scheduled iterations do not add up."""
+        ledger, arrivals = self._ledger(), self._planned.scenario.profile.arrivals
+        if not starts_add_up(ledger):
+            return [f"the starts do not add up: {starts_equation(ledger)}"]
+        if arrivals is None or not self._ended_by_itself or ledger.scheduled == arrivals.count():
+            return []
+        return [f"the nodes scheduled {ledger.scheduled:,} of {arrivals.count():,} iterations"]
+
+    @property
+    def _ended_by_itself(self) -> bool:
+        manifests = [data.manifest for data in self._collector.slices.values()]
+        return all(found is not None and not found.stopped and not found.losses for found in manifests)
+
+    def _health_warnings(self, p95: float | None) -> list[str]:
+        return [
+            warning
+            for item in self._run.slices
+            for warning in self._collector.slices[item.id].health.warnings(item.node.name, p95)
+        ]
 
     def _spread_reasons(self) -> list[str]:
         spread, limit = self._run.go_spread, run_module.GO_SPREAD_LIMIT
@@ -199,13 +234,17 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
+        health, known = data.health, bool(data.cpu_seconds)
         return NodeResult(
             name=item.node.name,
             users=data.users,
             requests=data.requests,
             failures=data.failures,
-            cpu=data.cpu / data.cpu_seconds if data.cpu_seconds else None,
-            loop_lag_p99=data.lag if data.cpu_seconds else None,
+            cpu=health.cpu / data.cpu_seconds if known else None,
+            loop_lag_p99=health.lag if known else None,
+            start_lag_p99=health.start_lag if known else None,
+            descriptors=health.descriptors or None,
+            descriptor_limit=health.descriptor_limit or None,
             status=self._status(item, data),
         )
 
@@ -234,6 +273,9 @@ class _Outcome:
             counted=counted,
             warmup=warmup,
             interrupted=interrupted,
+            scheduled=_all(data, "scheduled_iterations"),
+            started=_all(data, "started_iterations"),
+            dropped=_all(data, "dropped_iterations"),
         )
 
     @property
@@ -254,3 +296,8 @@ class _Outcome:
         return [
             f"{frames} did not come over Kafka in time and were fetched from the nodes{''.join(troubles[:1])}"
         ]
+
+
+def _all(data: ScenarioData, name: str) -> int:
+    """Return a count of both phases."""
+    return int(getattr(data.warmup, name)) + int(getattr(data.measured, name))

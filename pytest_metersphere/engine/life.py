@@ -513,4 +513,3 @@ class UserLoop:
         except RuntimeError:
             work.close()
             raise
-

@@ -144,9 +144,7 @@ class LoadRunner:
             return
         scenario = self._callees[part].part.scenario
         due = since + scenario.profile.stagger(user, _period(scenario))
-        self._live(
-            part, user, ends, Turns(due, self._done.get((part, user), 0), shared=self._limits[part])
-        )
+        self._live(part, user, ends, Turns(due, self._done.get((part, user), 0), shared=self._limits[part]))
 
     def _live(self, part: int, user: int, ends: float, turns: Turns) -> None:
         callee = self._callees[part]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -209,19 +210,20 @@ class WorkerHealth(msgspec.Struct, array_like=True):
     no_descriptor: int = 0
     no_port: int = 0
 
-    def merge(self, later: WorkerHealth, seconds: int) -> None:
-        """Add the next second to `seconds` of them."""
-        self.cpu += (later.cpu - self.cpu) / (seconds + 1)
-        for name in _WORST:
-            setattr(self, name, max(getattr(self, name), getattr(later, name)))
-        self.no_descriptor += later.no_descriptor
-        self.no_port += later.no_port
+
+_ADDED = ("no_descriptor", "no_port")
 
 
-_WORST = (
-    *("lag_p99", "start_lag_p99", "cpu_held", "lag_held", "start_lag_held"),
-    *("descriptors", "descriptor_limit"),
-)
+def merged_health(seconds: Sequence[WorkerHealth]) -> WorkerHealth:
+    """Return how a worker fared in several seconds, one at least."""
+    first, *others = seconds
+    merged = msgspec.structs.replace(first)
+    for other in others:
+        for name in WorkerHealth.__struct_fields__:
+            mine, further = getattr(merged, name), getattr(other, name)
+            setattr(merged, name, mine + further if name in _ADDED else max(mine, further))
+    merged.cpu = sum(second.cpu for second in seconds) / len(seconds)
+    return merged
 
 
 class Frame(msgspec.Struct, array_like=True):

@@ -66,7 +66,11 @@ class _Excess:
 
     @property
     def when(self) -> str:
-        return f"in second {self.first}" if self.first == self.last else f"in seconds {self.first} to {self.last}"
+        return (
+            f"in second {self.first}"
+            if self.first == self.last
+            else f"in seconds {self.first} to {self.last}"
+        )
 
 
 @dataclasses.dataclass(slots=True)

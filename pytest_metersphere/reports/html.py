@@ -108,6 +108,7 @@ def _environment() -> jinja2.Environment:
         duration=figures.duration,
         percentage=figures.percentage,
         plain=figures.plain,
+        part_of=figures.part_of,
         observed=figures.threshold_observed,
         limit=figures.threshold_limit,
     )
@@ -115,6 +116,8 @@ def _environment() -> jinja2.Environment:
         totals_figures=figures.totals_figures,
         ledger_equation=wording.ledger_equation,
         ledger_adds_up=wording.ledger_adds_up,
+        starts_equation=wording.starts_equation,
+        starts_add_up=wording.starts_add_up,
         meaning=wording.verdict_meaning,
         plural=wording.plural,
         profile_sentences=wording.profile_sentences,

@@ -12,7 +12,14 @@ import msgspec
 from pytest_metersphere.errors import ConfigError, did_you_mean
 from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
 from pytest_metersphere.scenario.model import Scenario
-from pytest_metersphere.scenario.profile import DEFAULT_HOLD, DEFAULT_USERS, Profile, Stage, places, plain_stages
+from pytest_metersphere.scenario.profile import (
+    DEFAULT_HOLD,
+    DEFAULT_USERS,
+    Profile,
+    Stage,
+    places,
+    plain_stages,
+)
 from pytest_metersphere.units import MAX_RATE, MAX_USERS, format_duration, parse_duration, parse_rate
 
 Value = TypeVar("Value")

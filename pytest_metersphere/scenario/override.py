@@ -46,9 +46,7 @@ def apply(
     return changed
 
 
-def _curve(
-    arrivals: Arrivals, rate: RateOverride | None, hold: float | None, ramp: float | None
-) -> Arrivals:
+def _curve(arrivals: Arrivals, rate: RateOverride | None, hold: float | None, ramp: float | None) -> Arrivals:
     """Return the arrivals with another rate, hold or ramp."""
     stages, old_peak = arrivals.stages, arrivals.peak
     peak = old_peak if rate is None else rate.applied_to(old_peak)

@@ -15,8 +15,8 @@ from pytest_metersphere.engine.messages import Ended, FromWorker, Part, Second
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
-from pytest_metersphere.scenario.fixtures import THE_USER, Declaration, Pending, Scope
 from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
+from pytest_metersphere.scenario.fixtures import THE_USER, Declaration, Pending, Scope
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.scenario.profile import Profile, Stage, places, plain_stages
 

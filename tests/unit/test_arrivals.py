@@ -14,7 +14,9 @@ from pytest_metersphere.dist.plan import make_plan
 from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
 
 LEVELS = st.lists(
-    st.tuples(st.floats(0, 5), st.one_of(st.just(0.0), st.floats(0.1, 60))).map(lambda pair: RateStage(*pair)),
+    st.tuples(st.floats(0, 5), st.one_of(st.just(0.0), st.floats(0.1, 60))).map(
+        lambda pair: RateStage(*pair)
+    ),
     min_size=1,
     max_size=4,
 ).map(tuple)
@@ -52,7 +54,8 @@ def test_a_constant_rate_is_due_at_k_over_the_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "seconds", "count"), [(1, 1, 1), (3, 1, 3), (0.1, 1, 1), (0.1, 11, 2), (1 / 3, 9, 3), (2.5, 1, 3)]
+    ("rate", "seconds", "count"),
+    [(1, 1, 1), (3, 1, 3), (0.1, 1, 1), (0.1, 11, 2), (1 / 3, 9, 3), (2.5, 1, 3)],
 )
 def test_what_is_due_before_the_end_is_scheduled(rate: float, seconds: float, count: int) -> None:
     """What would be due exactly at the end is not."""
@@ -69,7 +72,14 @@ def test_a_ramp_is_due_by_its_integral() -> None:
 
 def test_a_pause_in_the_curve_starts_nothing() -> None:
     """At a rate of 0 the clock goes on."""
-    stages = (RateStage(0, 2), RateStage(1, 2), RateStage(0, 0), RateStage(5, 0), RateStage(0, 2), RateStage(1, 2))
+    stages = (
+        RateStage(0, 2),
+        RateStage(1, 2),
+        RateStage(0, 0),
+        RateStage(5, 0),
+        RateStage(0, 2),
+        RateStage(1, 2),
+    )
 
     assert everything(Arrivals(stages=stages)) == pytest.approx([0, 0.5, 6, 6.5])
 
@@ -103,9 +113,7 @@ def test_every_arrival_is_started_by_exactly_one(
     assert sum(map(len, shares)) == arrivals.count()
 
 
-@given(
-    st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any), st.integers(1, 60), st.floats(0, 10)
-)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any), st.integers(1, 60), st.floats(0, 10))
 def test_shares_of_the_nodes_sum_to_the_total_at_every_instant(
     capacities: list[int], of: int, second: float
 ) -> None:
