@@ -1,4 +1,4 @@
-"""The open model on one worker: iterations begin when they are due, or are dropped for want of a free user."""
+"""The open model on one worker: iterations begin when they are due, or are dropped for want of a user."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Alarm(Protocol):
     """Rings once at a time."""
 
     def set(self, at: float) -> None:
-        """Ring at a reading of `time.monotonic`, at once when that is over; takes the place of an earlier one."""
+        """Ring at a reading of `time.monotonic`, at once when that is over, and no more at an earlier one."""
 
     def close(self) -> None:
         """Never ring again."""

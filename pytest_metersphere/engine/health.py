@@ -59,8 +59,8 @@ class Pulse:
     async def watch(self) -> None:
         """Measure the event loop's lateness, for ever.
 
-        Every LAG_PERIOD the loop should be there. When it was not, each moment that it missed counts, with the
-        time from then on: so a hundredth of them is a hundredth of the time.
+        Every LAG_PERIOD the loop should be there. When it was not, each moment that it missed counts, with
+        the time from then on: so a hundredth of them is a hundredth of the time.
         """
         due = time.monotonic() + LAG_PERIOD
         while True:

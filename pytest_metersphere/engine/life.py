@@ -157,7 +157,8 @@ class Life:
             self._around.abort(str(error) or "pytest.exit was called")
             return
         now = time.monotonic()
-        self._meter.iteration_ended(start, now, error)
+        # it belongs to the phase in which it was due, as its samples do
+        self._meter.iteration_ended(min(start, self._due) if self._keeps_time else start, now, error)
         if self._turns.pool is not None:
             self._absent()
         else:

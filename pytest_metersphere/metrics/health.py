@@ -129,9 +129,9 @@ class NodeHealth:
     def _reason(self, strain: Strain, found: _Excess) -> str:
         if strain in _LATE:
             return (
-                f"{_LATE[strain]}, by {format_duration(found.most)} for {RUNNING} seconds running {found.when} "
-                f"(p99 of each; at most {format_duration(LAG_LIMIT)} is allowed), so the generator was "
-                f"overloaded; {_FEWER}"
+                f"{_LATE[strain]}, by {format_duration(found.most)} for {RUNNING} seconds running "
+                f"{found.when} (p99 of each; at most {format_duration(LAG_LIMIT)} is allowed), so the "
+                f"generator was overloaded; {_FEWER}"
             )
         if strain == "descriptors":
             limit = f" of {self.descriptor_limit:,}" if self.descriptor_limit else ""
@@ -154,13 +154,13 @@ class NodeHealth:
             where = f"node {node}, worker {worker}"
             if strain == "CPU":
                 told.append(
-                    f"{where} used {found.most:.2f} cores for {RUNNING} seconds running {found.when}: its event "
-                    f"loop has one and may be at its end; {_FEWER}"
+                    f"{where} used {found.most:.2f} cores for {RUNNING} seconds running {found.when}: its "
+                    f"event loop has one and may be at its end; {_FEWER}"
                 )
             elif p95 and found.most > LAG_SHARE * p95:
                 told.append(
-                    f"{where}: {_LATE[strain]}, by {format_duration(found.most)} for {RUNNING} seconds running "
-                    f"{found.when} (p99 of each), more than a tenth of the reported p95, "
+                    f"{where}: {_LATE[strain]}, by {format_duration(found.most)} for {RUNNING} seconds "
+                    f"running {found.when} (p99 of each), more than a tenth of the reported p95, "
                     f"{format_duration(p95)}: times may be too long by so much"
                 )
         return told

@@ -61,11 +61,9 @@ def dropped_warnings(ledger: Ledger, most_users: int) -> list[str]:
     if not ledger.dropped:
         return []
     share = format_percentage(ledger.dropped / ledger.scheduled)
-    users = plural(most_users, "user")
-    return [
-        f"{ledger.dropped:,} of {ledger.scheduled:,} scheduled iterations ({share}) were dropped, because all "
-        f"{users} were busy: give more (max_users=), or find why iterations take so long"
-    ]
+    what = f"{ledger.dropped:,} of {plural(ledger.scheduled, 'scheduled iteration')} ({share})"
+    busy = f"were dropped, because all {plural(most_users, 'user')} were busy"
+    return [f"{what} {busy}: give more (max_users=), or find why iterations take so long"]
 
 
 def totals_info(measured: Tally, duration: float, users_max: int) -> TotalsInfo:

@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 
 
 class RateStage(msgspec.Struct, frozen=True):
-    """A straight piece of the curve: from the rate before it to `rate` per second within `duration` seconds."""
+    """A straight piece of the curve: from the rate before it to `rate` (per second) in `duration` seconds."""
 
     duration: float
     rate: float

@@ -97,9 +97,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return 0.0
 
     def shared_among(self, users: Sequence[int]) -> int:
-        """Return how many of the shared iterations some of the users run: number j (from 0) is for user j + 1.
+        """Return how many of the shared iterations some of the users run.
 
-        When there are more iterations than users, user 1 follows on the last.
+        They are dealt in the order of the plan's list: one for each user from user 1 on, then from the
+        first one again.
         """
         whole, left = divmod(self.shared_iterations or 0, self.peak)
         return whole * len(users) + sum(1 for user in users if user <= left)

@@ -36,7 +36,7 @@ def test_everything_that_is_due_begins(kind: Kind, process: Any) -> None:
 
 @both_kinds
 def test_what_finds_no_user_is_dropped_and_counted(kind: Kind) -> None:
-    """Two users that take longer than the load can begin two iterations; the other 18 are never made up for."""
+    """Two users that take longer than the load begin two iterations; the other 18 are never made up for."""
     began: list[int] = []
 
     def steps(vu: Any) -> Steps:
@@ -96,7 +96,7 @@ def test_a_worker_starts_its_own_share(kind: Kind) -> None:
 
 @both_kinds
 def test_what_begins_late_counts_from_when_it_was_due(kind: Kind) -> None:
-    """The event loop is held up; the first sample, and the transaction around it, have waited all the while."""
+    """The loop is held up: the first sample, and the transaction around it, have waited all the while."""
 
     def steps(vu: Any) -> Steps:
         with vu.transaction("whole"):
