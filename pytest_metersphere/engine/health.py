@@ -90,7 +90,8 @@ class Pulse:
     def _second(self, cpu: float, lag: float, start_lag: float, *, counts: bool) -> WorkerHealth:
         held = [
             each.note(value) if counts else each.interrupt()
-            for each, value in zip(self._held, (cpu, lag, start_lag), strict=True)
+            # when nothing began, what would have begun was as late as the loop
+            for each, value in zip(self._held, (cpu, lag, start_lag or lag), strict=True)
         ]
         return WorkerHealth(
             self._worker, cpu, lag, start_lag, cpu_held=held[0], lag_held=held[1], start_lag_held=held[2]
