@@ -211,7 +211,9 @@ class LoadRunner:
 
 def _counts(cuts: Sequence[Cut]) -> bool:
     """Return whether a second belongs to the measured phase of a scenario that had users in it."""
-    return any(tally.users for cut in cuts if cut.phase == "measured" for tally in cut.tallies)
+    measured = (tally for cut in cuts if cut.phase == "measured" for tally in cut.tallies)
+    # of seconds that are reported together only the first knows of users that are gone meanwhile
+    return any(tally.users or tally.iterations for tally in measured)
 
 
 def _shared_iterations(callee: Callee) -> SharedIterations | None:
