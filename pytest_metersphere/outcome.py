@@ -180,7 +180,9 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
-        reasons += self._start_reasons()
+        arrivals = self._planned.scenario.profile.arrivals
+        if arrivals is not None:
+            reasons += start_reasons(self._ledger(), arrivals.count() if self._ended_by_itself else None)
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._course.stopped or self._aborted):
@@ -190,15 +192,6 @@ class _Outcome:
         for item in self._run.slices:
             reasons += self._collector.slices[item.id].health.reasons(item.node.name)
         return reasons
-
-    def _start_reasons(self) -> list[str]:
-        """Return a sentence when the scheduled iterations do not add up."""
-        ledger, arrivals = self._ledger(), self._planned.scenario.profile.arrivals
-        if not starts_add_up(ledger):
-            return [f"the starts do not add up: {starts_equation(ledger)}"]
-        if arrivals is None or not self._ended_by_itself or ledger.scheduled == arrivals.count():
-            return []
-        return [f"the nodes scheduled {ledger.scheduled:,} of {arrivals.count():,} iterations"]
 
     @property
     def _ended_by_itself(self) -> bool:
@@ -296,6 +289,18 @@ class _Outcome:
         return [
             f"{frames} did not come over Kafka in time and were fetched from the nodes{''.join(troubles[:1])}"
         ]
+
+
+def start_reasons(ledger: Ledger, expected: int | None) -> list[str]:
+    """Return a sentence when the iterations of the open model do not add up.
+
+    `expected` is how many the load curve is good for, None when the load was ended before its time.
+    """
+    if not starts_add_up(ledger):
+        return [f"the starts do not add up: {starts_equation(ledger)}"]
+    if expected is None or ledger.scheduled == expected:
+        return []
+    return [f"the nodes scheduled {ledger.scheduled:,} of {plural(expected, 'iteration')}"]
 
 
 def _all(data: ScenarioData, name: str) -> int:

@@ -111,7 +111,7 @@ def test_a_generator_that_is_busy_within_its_limit_stays_valid(project: Project)
         import time
         import pytest
 
-        @pytest.mark.load_scenario(users=2, hold="4500ms")
+        @pytest.mark.load_scenario(users=1, hold="4500ms")
         async def test_computes(vu):
             with vu.sample("step"):
                 await vu.sleep(0.05)
