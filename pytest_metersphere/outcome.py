@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,6 +13,7 @@ from pytest_metersphere.dist.intake import Intake
 from pytest_metersphere.dist.plan import Plan, PlanRow, RateRow, rate_timetable, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
+from pytest_metersphere.metrics.health import NodeHealth
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -26,6 +28,8 @@ from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
 from pytest_metersphere.units import format_duration
+
+_MOST_TOLD = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class _Outcome:
             warnings=[
                 *compose.label_warnings(data.measured),
                 *compose.dropped_warnings(ledger, scenario.profile.peak),
-                *self._health_warnings(response.p95),
+                *self._health_told(lambda health, node: health.warnings(node, response.p95)),
                 *self._kafka_warnings(),
             ],
         )
@@ -189,21 +193,19 @@ class _Outcome:
                 reasons.append(
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
-        for item in self._run.slices:
-            reasons += self._collector.slices[item.id].health.reasons(item.node.name)
-        return reasons
+        return reasons + self._health_told(lambda health, node: health.reasons(node))
 
     @property
     def _ended_by_itself(self) -> bool:
         manifests = [data.manifest for data in self._collector.slices.values()]
         return all(found is not None and not found.stopped and not found.losses for found in manifests)
 
-    def _health_warnings(self, p95: float | None) -> list[str]:
-        return [
-            warning
-            for item in self._run.slices
-            for warning in self._collector.slices[item.id].health.warnings(item.node.name, p95)
-        ]
+    def _health_told(self, ask: Callable[[NodeHealth, str], list[str]]) -> list[str]:
+        """Return what the workers' health says, of a large pool the first of it."""
+        slices = self._collector.slices
+        told = [text for item in self._run.slices for text in ask(slices[item.id].health, item.node.name)]
+        more = len(told) - _MOST_TOLD
+        return told if more <= 0 else [*told[:_MOST_TOLD], f"and so of {plural(more, 'more worker')}"]
 
     def _spread_reasons(self) -> list[str]:
         spread, limit = self._run.go_spread, run_module.GO_SPREAD_LIMIT

@@ -146,7 +146,7 @@ class Life:
         if self._given:
             self._given = False
             self._around.starts.note(now - self._due)
-            self._around.recorder.begun(self._part, self._due)
+            self._around.recorder.begun(self._part, self._due, now)
             self._come()
         return now
 

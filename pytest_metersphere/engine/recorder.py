@@ -112,10 +112,10 @@ class Recorder:
             tally.scheduled_iterations += 1
             tally.dropped_iterations += dropped
 
-    def begun(self, part: int, due: float) -> None:
-        """Count a scheduled iteration that began; it was due at `due`."""
+    def begun(self, part: int, due: float, now: float) -> None:
+        """Count a scheduled iteration that began now; it was due at `due`."""
         with self._lock:
-            self._tally(part, due, time.monotonic()).started_iterations += 1
+            self._tally(part, due, now).started_iterations += 1
 
     def dropped(self, part: int, due: float) -> None:
         """Count a scheduled iteration that its user did not begin, because it had to go."""

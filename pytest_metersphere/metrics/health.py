@@ -120,10 +120,14 @@ class NodeHealth:
                 _note(self._limits, (strain, worker), _Excess(second, last, before + count))
 
     def reasons(self, node: str) -> list[str]:
-        """Return why the numbers of a node of this name cannot be believed, one sentence each."""
+        """Return why the numbers of a node of this name cannot be believed, one sentence each.
+
+        Starts are late where the loop is, so of a worker only the latter is told.
+        """
         return [
             f"node {node}, worker {worker}: {self._reason(strain, found)}"
             for (strain, worker), found in sorted(self._limits.items())
+            if strain != "start" or ("loop", worker) not in self._limits
         ]
 
     def _reason(self, strain: Strain, found: _Excess) -> str:

@@ -82,6 +82,16 @@ def test_lateness_at_the_limit_is_no_reason(report: WorkerHealth) -> None:
         assert piece in warning
 
 
+def test_late_starts_are_told_where_the_loop_does_not_explain_them() -> None:
+    """One sentence for each worker is enough."""
+    node = seen(late(loop=0.2, start=0.3), late(start=0.4, worker=1))
+
+    first, second = node.reasons("n1")
+
+    assert "worker 0: its event loop ran late, by 200 ms" in first
+    assert "worker 1: iterations began late, by 400 ms" in second
+
+
 def test_single_bad_seconds_are_neither() -> None:
     """The worst second is shown, but only what three running had in common is judged."""
     node = seen(WorkerHealth(0, 0.5, 9.0, 8.0), WorkerHealth(0, 0.5, 0.0, 0.0))
