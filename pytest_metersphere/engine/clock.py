@@ -119,7 +119,10 @@ else:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         return descriptor
 
+    _SPEC = _Spec()
+    _THE_SPEC = ctypes.byref(_SPEC)
+
     def _set(descriptor: int, at: int) -> None:
-        spec = _Spec(0, 0, *divmod(at, _NANO))
-        if _libc().timerfd_settime(descriptor, _ABSTIME, ctypes.byref(spec), None) < 0:
+        _SPEC.seconds, _SPEC.nanoseconds = divmod(at, _NANO)
+        if _libc().timerfd_settime(descriptor, _ABSTIME, _THE_SPEC, None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")

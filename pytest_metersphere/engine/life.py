@@ -146,8 +146,8 @@ class Life:
         if self._given:
             self._given = False
             self._around.starts.note(now - self._due)
+            self._present = True
             self._around.recorder.begun(self._part, self._due, now)
-            self._come()
         return now
 
     def _note(self, start: float, error: BaseException | None, *, set_up: bool) -> None:
@@ -170,8 +170,8 @@ class Life:
             self._around.starts.note(time.monotonic() - self._due)
 
     def _come(self) -> None:
-        """Count among the users."""
-        if not self._present:
+        """Count among the users; in the open model each iteration does that."""
+        if self._turns.pool is None:
             self._present = True
             self._around.recorder.user_came(self._part)
 

@@ -113,9 +113,11 @@ class Recorder:
             tally.dropped_iterations += dropped
 
     def begun(self, part: int, due: float, now: float) -> None:
-        """Count a scheduled iteration that began now; it was due at `due`."""
+        """Count a scheduled iteration that began now, and its user in; it was due at `due`."""
         with self._lock:
             self._tally(part, due, now).started_iterations += 1
+            self._alive[part] += 1
+            self._peaks[part] = max(self._peaks[part], self._alive[part])
 
     def dropped(self, part: int, due: float) -> None:
         """Count a scheduled iteration that its user did not begin, because it had to go."""

@@ -146,6 +146,8 @@ def _time_to(position: float, rate: float, stage: RateStage) -> float:
     """
     if stage.duration <= 0:
         return 0.0
+    if stage.rate == rate:
+        return position / rate if rate else 0.0
     slope = (stage.rate - rate) / stage.duration
     root = math.sqrt(max(0.0, rate * rate + 2 * slope * position))
     if position <= 0 or rate + root <= 0:
