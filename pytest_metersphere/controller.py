@@ -99,7 +99,8 @@ class Controller:
         for scenario in scenarios:
             planned = self.session.declared_plan(scenario)
             rows = [(row.second, row.total, row.shares) for row in planned.rows()]
-            yield from terminal.plan_lines(scenario.nodeid, planned.nodes, planned.capacities, rows)
+            rates = [(row.second, row.total, row.shares) for row in planned.rates()]
+            yield from terminal.plan_lines(scenario.nodeid, planned.nodes, planned.capacities, rows, rates)
 
     def check_values(self, item: pytest.Item) -> None:
         """Refuse a set-up scenario whose values cannot travel to the nodes: an error of its setup."""

@@ -137,6 +137,7 @@ class Execution:
                 p95=times.percentile(95) if times and times.count else None,
                 requests=data.measured.requests,
                 failures=data.measured.failures,
+                dropped=data.measured.dropped_iterations,
                 note="Kafka is late, results come from the nodes" if self._intake.detour else "",
             )
         )

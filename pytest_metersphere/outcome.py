@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import msgspec
 
 from pytest_metersphere.dist import run as run_module
-from pytest_metersphere.dist.collect import SliceData
+from pytest_metersphere.dist.collect import ScenarioData, SliceData
 from pytest_metersphere.dist.intake import Intake
-from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
+from pytest_metersphere.dist.plan import Plan, PlanRow, RateRow, rate_timetable, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
+from pytest_metersphere.metrics.health import NodeHealth
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -21,11 +23,13 @@ from pytest_metersphere.reports.document import (
     ScenarioResult,
     Validity,
 )
-from pytest_metersphere.reports.wording import plural
+from pytest_metersphere.reports.wording import plural, starts_add_up, starts_equation
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
 from pytest_metersphere.units import format_duration
+
+_MOST_TOLD = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class Planned:
     def rows(self) -> list[PlanRow]:
         """Return the shares over time."""
         return timetable(self.plan, self.scenario.profile)
+
+    def rates(self) -> list[RateRow]:
+        """Return the nodes' shares of the arrivals over time, none in the closed model."""
+        arrivals = self.scenario.profile.arrivals
+        return [] if arrivals is None else rate_timetable(self.plan, arrivals)
 
     def shares(self) -> list[int]:
         """Return the users of each node at the peak."""
@@ -93,6 +102,7 @@ class _Outcome:
         judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
         series = compose.overall_series(data.series)
+        ledger = self._ledger()
         return ScenarioResult(
             nodeid=scenario.nodeid,
             name=scenario.name,
@@ -112,13 +122,18 @@ class _Outcome:
             labels=compose.label_infos(data.measured, duration, data.series),
             series=series,
             nodes=[self._node_result(item) for item in self._run.slices],
-            ledger=self._ledger(),
+            ledger=ledger,
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
             errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
-            warnings=[*compose.label_warnings(data.measured), *self._kafka_warnings()],
+            warnings=[
+                *compose.label_warnings(data.measured),
+                *compose.dropped_warnings(ledger, scenario.profile.peak),
+                *self._health_told(lambda health, node: health.warnings(node, response.p95)),
+                *self._kafka_warnings(),
+            ],
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
@@ -169,13 +184,28 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
+        arrivals = self._planned.scenario.profile.arrivals
+        if arrivals is not None:
+            reasons += start_reasons(self._ledger(), arrivals.count() if self._ended_by_itself else None)
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._course.stopped or self._aborted):
                 reasons.append(
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
-        return reasons
+        return reasons + self._health_told(lambda health, node: health.reasons(node))
+
+    @property
+    def _ended_by_itself(self) -> bool:
+        manifests = [data.manifest for data in self._collector.slices.values()]
+        return all(found is not None and not found.stopped and not found.losses for found in manifests)
+
+    def _health_told(self, ask: Callable[[NodeHealth, str], list[str]]) -> list[str]:
+        """Return what the workers' health says, of a large pool the first of it."""
+        slices = self._collector.slices
+        told = [text for item in self._run.slices for text in ask(slices[item.id].health, item.node.name)]
+        more = len(told) - _MOST_TOLD
+        return told if more <= 0 else [*told[:_MOST_TOLD], f"and so of {plural(more, 'more worker')}"]
 
     def _spread_reasons(self) -> list[str]:
         spread, limit = self._run.go_spread, run_module.GO_SPREAD_LIMIT
@@ -199,13 +229,17 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
+        health, known = data.health, bool(data.cpu_seconds)
         return NodeResult(
             name=item.node.name,
             users=data.users,
             requests=data.requests,
             failures=data.failures,
-            cpu=data.cpu / data.cpu_seconds if data.cpu_seconds else None,
-            loop_lag_p99=data.lag if data.cpu_seconds else None,
+            cpu=health.cpu / data.cpu_seconds if known else None,
+            loop_lag_p99=health.lag if known else None,
+            start_lag_p99=health.start_lag if known else None,
+            descriptors=health.descriptors or None,
+            descriptor_limit=health.descriptor_limit or None,
             status=self._status(item, data),
         )
 
@@ -234,6 +268,9 @@ class _Outcome:
             counted=counted,
             warmup=warmup,
             interrupted=interrupted,
+            scheduled=_all(data, "scheduled_iterations"),
+            started=_all(data, "started_iterations"),
+            dropped=_all(data, "dropped_iterations"),
         )
 
     @property
@@ -254,3 +291,20 @@ class _Outcome:
         return [
             f"{frames} did not come over Kafka in time and were fetched from the nodes{''.join(troubles[:1])}"
         ]
+
+
+def start_reasons(ledger: Ledger, expected: int | None) -> list[str]:
+    """Return a sentence when the iterations of the open model do not add up.
+
+    `expected` is how many the load curve is good for, None when the load was ended before its time.
+    """
+    if not starts_add_up(ledger):
+        return [f"the starts do not add up: {starts_equation(ledger)}"]
+    if expected is None or ledger.scheduled == expected:
+        return []
+    return [f"the nodes scheduled {ledger.scheduled:,} of {plural(expected, 'iteration')}"]
+
+
+def _all(data: ScenarioData, name: str) -> int:
+    """Return a count of both phases."""
+    return int(getattr(data.warmup, name)) + int(getattr(data.measured, name))

@@ -36,8 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks and resolve the settings; under a pool, before xdist looks at its options."""
     config.addinivalue_line(
         "markers",
-        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, "
-        "think='1s-3s', graceful_stop='30s'): run the test as load under --ms-pool, and once without",
+        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, "
+        "shared_iterations, warmup, think='1s-3s', pacing='2s', graceful_stop='30s'), or at a rate "
+        "load_scenario(rate='200/s', max_users, arrivals='poisson', stages=[('30s', '200/s'), ...]): run the "
+        "test as load under --ms-pool, and once without",
     )
     config.addinivalue_line(
         "markers",

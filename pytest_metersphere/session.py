@@ -75,7 +75,11 @@ class LoadSession:
         """
         try:
             profile = override.apply(
-                scenario.profile, users=self.settings.users, hold=self.settings.hold, ramp=self.settings.ramp
+                scenario.profile,
+                users=self.settings.users,
+                hold=self.settings.hold,
+                ramp=self.settings.ramp,
+                rate=self.settings.rate,
             )
         except ConfigError as error:
             raise ConfigError(f"{scenario.nodeid}: {error}") from None

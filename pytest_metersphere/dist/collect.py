@@ -11,6 +11,7 @@ from pytest_metersphere.dist.receipts import Receipt, Receipts
 from pytest_metersphere.dist.signing import SignatureError, verified
 from pytest_metersphere.dist.wire import Manifest, Totals
 from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
+from pytest_metersphere.metrics.health import NodeHealth
 from pytest_metersphere.metrics.series import Series
 
 LAST_SECOND = 10_000_000
@@ -45,9 +46,8 @@ class SliceData:
     Attributes:
         totals: what its frames add up to, all phases.
         users: most users alive at once.
-        cpu: CPU seconds used by its workers in all reported seconds.
+        health: how its workers fared.
         cpu_seconds: number of seconds reported by any worker.
-        lag: worst second's 99th percentile of event-loop lateness, seconds.
         complete: last second that it has reported completely, -1 before any.
         manifest: how it ended, once known.
         receipts: which frames have come.
@@ -59,9 +59,8 @@ class SliceData:
     requests: int = 0
     failures: int = 0
     users: int = 0
-    cpu: float = 0.0
+    health: NodeHealth = dataclasses.field(default_factory=NodeHealth)
     cpu_seconds: int = 0
-    lag: float = 0.0
     complete: int = -1
     manifest: Manifest | None = None
     receipts: Receipts = dataclasses.field(default_factory=Receipts)
@@ -169,8 +168,7 @@ class Collector:
             scenario.series.add(frame.second, tally)
         _account(data, frame)
         for health in frame.health:
-            data.cpu += health.cpu * frame.seconds
-            data.lag = max(data.lag, health.lag_p99)
+            data.health.add(health, frame.second, frame.seconds)
         if frame.complete:
             data.complete = max(data.complete, frame.last_second)
             data.cpu_seconds = data.complete + 1
@@ -233,6 +231,9 @@ def _account(data: SliceData, frame: Frame) -> None:
         totals.failures += failures
         totals.exchanges += tally.exchanges
         totals.interrupted += tally.interrupted
+        totals.scheduled_iterations += tally.scheduled_iterations
+        totals.started_iterations += tally.started_iterations
+        totals.dropped_iterations += tally.dropped_iterations
         if frame.phase == "measured":
             data.requests += requests
             data.failures += failures

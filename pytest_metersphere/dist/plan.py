@@ -20,6 +20,7 @@ from functools import cached_property
 import msgspec
 
 from pytest_metersphere.errors import CapacityError
+from pytest_metersphere.scenario.arrivals import Arrivals
 from pytest_metersphere.scenario.profile import Profile, Stage
 from pytest_metersphere.units import MAX_USERS
 
@@ -159,13 +160,42 @@ def timetable(plan: Plan, profile: Profile) -> list[PlanRow]:
     return [PlanRow(second, total, shares[total]) for second, total in moments.items()]
 
 
+class RateRow(msgspec.Struct, frozen=True):
+    """The arrivals per second at one moment: on all nodes, and on each in the order of the plan."""
+
+    second: float
+    total: float
+    shares: tuple[float, ...]
+
+
+def rate_timetable(plan: Plan, arrivals: Arrivals) -> list[RateRow]:
+    """Return who starts how many iterations a second: at the stages' ends and between those of a slope.
+
+    Each arrival falls on the place of a user (`scenario.arrivals`), so each node has the rate in proportion
+    to its users. Where the curve jumps, the rate behind the jump is given, at the end that before it.
+    """
+    shares = plan.shares(plan.users)
+    moments = dict(_pieces([(stage.duration, stage.rate) for stage in arrivals.stages]))
+    return [
+        RateRow(second, rate, tuple(rate * share / plan.users for share in shares))
+        for second, rate in moments.items()
+    ]
+
+
 def _moments(stages: Sequence[Stage]) -> Iterator[float]:
-    begin, level = 0.0, 0
-    yield begin
-    for stage in stages:
-        if stage.duration == float("inf"):
+    return (second for second, _ in _pieces([(stage.duration, stage.users) for stage in stages]))
+
+
+def _pieces(stages: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield moments and levels of a curve of pieces, each a duration and the level at its end."""
+    begin, level = 0.0, 0.0
+    yield begin, level
+    for duration, reached in stages:
+        if duration == float("inf"):
             return
-        if stage.users != level:
-            yield from (begin + stage.duration * piece / _BETWEEN for piece in range(1, _BETWEEN))
-        begin, level = begin + stage.duration, stage.users
-        yield begin
+        if reached != level:
+            step = (reached - level) / _BETWEEN
+            for piece in range(1, _BETWEEN):
+                yield begin + duration * piece / _BETWEEN, level + step * piece
+        begin, level = begin + duration, reached
+        yield begin, level

@@ -1,4 +1,4 @@
-"""The messages between the controller and a node-controller, protocol version 2.
+"""The messages between the controller and a node-controller, protocol version 3.
 
 Requests and answers under `/v1/` are JSON, except the start request, which is a multipart body with
 the parts `request` (MessagePack of StartRequest) and `bundle` (zip), and the frames, which are a
@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_metersphere.engine.messages import Collection, Part
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_INTERVAL = 60
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
@@ -237,6 +237,9 @@ class Totals(msgspec.Struct, kw_only=True):
     failures: int = 0
     exchanges: int = 0
     interrupted: int = 0
+    scheduled_iterations: int = 0
+    started_iterations: int = 0
+    dropped_iterations: int = 0
 
 
 class Manifest(msgspec.Struct, kw_only=True):

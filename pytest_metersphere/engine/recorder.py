@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from pytest_metersphere.engine.failures import EXHAUSTION
 from pytest_metersphere.metrics.frame import (
     MAX_ERROR_GROUPS,
     MAX_EXEMPLARS,
@@ -182,6 +184,7 @@ class Recorder:
         self._peaks = [0] * len(self._warmups)
         self._labels: list[set[str]] = [set() for _ in self._warmups]
         self._exemplars: dict[tuple[int, str, str, str], int] = {}
+        self._exhausted = dict.fromkeys(EXHAUSTION, 0)
         self._lock: contextlib.AbstractContextManager[object] = (
             threading.RLock() if threads else contextlib.nullcontext()
         )
@@ -324,6 +327,25 @@ class Recorder:
             span = self._move(part, start, end)
         span.tally.iterations += 1
 
+    def scheduled(self, part: int, due: float, *, dropped: bool) -> None:
+        """Count an iteration that was due at a clock reading, dropped when no user was free for it."""
+        with self._lock:
+            tally = self._tally(part, due, time.monotonic())
+            tally.scheduled_iterations += 1
+            tally.dropped_iterations += dropped
+
+    def begun(self, part: int, due: float, now: float) -> None:
+        """Count a scheduled iteration that began now, and its user in; it was due at `due`."""
+        with self._lock:
+            self._tally(part, due, now).started_iterations += 1
+            self._alive[part] += 1
+            self._peaks[part] = max(self._peaks[part], self._alive[part])
+
+    def dropped(self, part: int, due: float) -> None:
+        """Count a scheduled iteration that its user did not begin, because it had to go."""
+        with self._lock:
+            self._tally(part, due, time.monotonic()).dropped_iterations += 1
+
     def interrupted(self, part: int, start: float, end: float, exchanges: int) -> None:
         """Count HTTP exchanges whose user had to go before they were finished."""
         with self._lock:
@@ -353,6 +375,14 @@ class Recorder:
                 self._exemplars[key] = sent + 1
             exemplars = [_sound(detail())] if wanted else None
             self._tally(part, start, end).error(label, kind, message, exemplars=exemplars)
+            if kind in self._exhausted:
+                self._exhausted[kind] += 1
+
+    def exhausted(self) -> dict[str, int]:
+        """Return how many failures for want of descriptors and of ports there were since the last call."""
+        with self._lock:
+            found, self._exhausted = self._exhausted, dict.fromkeys(EXHAUSTION, 0)
+            return found
 
     def cut(self, before: int) -> list[Cut]:
         """Take out everything up to the second `before` (exclusive), in order.

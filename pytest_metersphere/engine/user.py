@@ -47,11 +47,30 @@ class Meter:
         self.waited = False
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
+        self._late = 0.0
+        self._first: float | None = None
         self._part = part
         self._recorder = recorder
         if recorder is not None:
             self._count_request = recorder.locked(recorder.request)
             self._count_iteration = recorder.locked(recorder.iterated)
+
+    def begin_late(self, seconds: float) -> None:
+        """Note that an iteration begins so long after it was due: its first sample has waited for it."""
+        self._late = seconds
+        self._first = None
+
+    def _since_due(self, kind: Kind, start: float) -> float:
+        """Return when a sample would have begun, had its iteration begun in time.
+
+        That goes for the first one and for the transactions around it; those behind follow from its end.
+        """
+        if self._first is None and kind != "transaction":
+            self._first = start
+            return start - self._late
+        if kind == "transaction" and (self._first is None or start <= self._first):
+            return start - self._late
+        return start
 
     def sample(
         self,
@@ -67,6 +86,8 @@ class Meter:
         received: int = 0,
     ) -> None:
         """Count one sample or transaction; times are monotonic seconds."""
+        if self._late:
+            start = self._since_due(kind, start)
         if error is not None and kind != "transaction":
             self._failed(label, start, end, error)
         if self._recorder is not None:
@@ -97,6 +118,8 @@ class Meter:
     ) -> None:
         """Count one request of `vu.http`; see Recorder.request."""
         self.waited = True
+        if self._late:
+            start = self._since_due("request", start)
         if error is not None:
             self._failed(label, start, end, error)
         if self._recorder is not None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_metersphere.engine.health import raise_descriptor_limit
 from pytest_metersphere.engine.messages import Broken, Channel, FromWorker, Go, Job, Stop
 from pytest_metersphere.engine.worker_session import WorkerSession
 
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     channel = Channel(socket.socket(fileno=parser.parse_args().fd))
     die_with_parent()
+    raise_descriptor_limit()
     job = channel.receive()
     if not isinstance(job, Job):
         os._exit(2)

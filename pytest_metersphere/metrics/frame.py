@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -119,6 +120,8 @@ class Tally(msgspec.Struct, array_like=True):
         labels: the samples by label.
         errors: the failures by label, kind and message.
         overflow: there were more than MAX_LABELS labels, and samples stand under OTHER for it.
+        scheduled_iterations: iterations that were due; of the open model only, as the next.
+        started_iterations: those of them that began; each other one was dropped.
     """
 
     users: int = 0
@@ -132,6 +135,8 @@ class Tally(msgspec.Struct, array_like=True):
     labels: dict[str, LabelTally] = {}
     errors: list[ErrorTally] = []
     overflow: bool = False
+    scheduled_iterations: int = 0
+    started_iterations: int = 0
 
     def merge_parallel(self, other: Tally) -> None:
         """Add what other users did in the same span: users add up."""
@@ -150,6 +155,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.exchanges += other.exchanges
         self.interrupted += other.interrupted
         self.overflow = self.overflow or other.overflow
+        self.scheduled_iterations += other.scheduled_iterations
+        self.started_iterations += other.started_iterations
         for label, tally in other.labels.items():
             self.label(label, tally.kind).merge(tally)
         for error in other.errors:
@@ -204,15 +211,51 @@ class Tally(msgspec.Struct, array_like=True):
 class WorkerHealth(msgspec.Struct, array_like=True):
     """How a worker process fared in one second.
 
+    What is held is the least of this second and the two before, so what all three exceeded; 0 unless all
+    of them belong to the measured phase and had users. Of several seconds it is the largest, as is all but
+    the CPU time and the counts.
+
     Attributes:
         worker: its number in the slice.
         cpu: CPU time used, in cores (0 to 1 for one busy thread); the mean over several seconds.
         lag_p99: 99th percentile of the event loop's lateness, seconds; the worst of several seconds.
+        start_lag_p99: 99th percentile of how late iterations began that had their time: arrivals of the
+            open model, and those after a pause; seconds.
+        cpu_held: the CPU time that three seconds running reached.
+        lag_held: the loop's lag that three seconds running reached.
+        start_lag_held: the start lag that three seconds running reached.
+        descriptors: open file descriptors, 0 when they cannot be counted cheaply.
+        descriptor_limit: how many there may be, 0 when nobody says.
+        no_descriptor: failures for want of a descriptor (EMFILE, ENFILE).
+        no_port: connections that failed for want of a local port (EADDRNOTAVAIL).
     """
 
     worker: int
     cpu: float
     lag_p99: float
+    start_lag_p99: float = 0.0
+    cpu_held: float = 0.0
+    lag_held: float = 0.0
+    start_lag_held: float = 0.0
+    descriptors: int = 0
+    descriptor_limit: int = 0
+    no_descriptor: int = 0
+    no_port: int = 0
+
+
+_ADDED = ("no_descriptor", "no_port")
+
+
+def merged_health(seconds: Sequence[WorkerHealth]) -> WorkerHealth:
+    """Return how a worker fared in several seconds, one at least."""
+    first, *others = seconds
+    merged = msgspec.structs.replace(first)
+    for other in others:
+        for name in WorkerHealth.__struct_fields__:
+            mine, further = getattr(merged, name), getattr(other, name)
+            setattr(merged, name, mine + further if name in _ADDED else max(mine, further))
+    merged.cpu = sum(second.cpu for second in seconds) / len(seconds)
+    return merged
 
 
 class Frame(msgspec.Struct, array_like=True):

@@ -50,8 +50,37 @@ class StageInfo(msgspec.Struct, kw_only=True):
     users: int
 
 
+class RateStageInfo(msgspec.Struct, kw_only=True):
+    """A piece of the arrival rate's curve; `rate` is that at its end, per second."""
+
+    duration_s: float
+    rate: float
+
+
+class ArrivalsInfo(msgspec.Struct, kw_only=True):
+    """When iterations were due in the open model.
+
+    Attributes:
+        rate: the largest, per second.
+        process: even or poisson.
+        scheduled: how many iterations the whole curve is good for.
+    """
+
+    rate: float
+    process: Literal["even", "poisson"]
+    scheduled: int
+    stages: list[RateStageInfo]
+
+
 class ProfileInfo(msgspec.Struct, kw_only=True):
-    """What was asked for."""
+    """What was asked for.
+
+    Attributes:
+        users: most users at once.
+        iterations: at most so many for each user; `shared_iterations` for all of them together.
+        pacing_s: seconds from one intended start of a user's iterations to the next.
+        arrivals: None in the closed model.
+    """
 
     users: int
     duration_s: float | None
@@ -60,6 +89,9 @@ class ProfileInfo(msgspec.Struct, kw_only=True):
     iterations: int | None
     think_s: tuple[float, float]
     graceful_stop_s: float
+    shared_iterations: int | None = None
+    pacing_s: float | None = None
+    arrivals: ArrivalsInfo | None = None
 
 
 class PlanEntry(msgspec.Struct, kw_only=True):
@@ -179,6 +211,8 @@ class NodeResult(msgspec.Struct, kw_only=True):
         users: most users alive at once.
         cpu: mean CPU use of its workers, in cores.
         loop_lag_p99: the worst second's 99th percentile of event-loop lateness, seconds.
+        start_lag_p99: the worst second's 99th percentile of how late iterations began that had their time.
+        descriptors: most open file descriptors of one of its workers; `descriptor_limit` is its limit.
         status: ended, stopped, lost, or what befell it.
     """
 
@@ -189,13 +223,17 @@ class NodeResult(msgspec.Struct, kw_only=True):
     cpu: float | None
     loop_lag_p99: float | None
     status: str
+    start_lag_p99: float | None = None
+    descriptors: int | None = None
+    descriptor_limit: int | None = None
 
 
 class Ledger(msgspec.Struct, kw_only=True):
     """The proof that nothing was lost or counted twice.
 
-    sent … rejected count frames; the rest counts HTTP exchanges:
+    sent … rejected count frames; exchanges … interrupted count HTTP exchanges:
     exchanges = counted + warmup + interrupted is what the server under test must have seen.
+    The last three count iterations of the open model, warm-up included: scheduled = started + dropped.
     """
 
     sent: int
@@ -208,6 +246,9 @@ class Ledger(msgspec.Struct, kw_only=True):
     counted: int
     warmup: int
     interrupted: int
+    scheduled: int = 0
+    started: int = 0
+    dropped: int = 0
 
 
 class Validity(msgspec.Struct, kw_only=True):

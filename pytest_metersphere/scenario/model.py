@@ -19,6 +19,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         think: shortest and longest pause between two iterations of a user, seconds.
         thresholds: texts of the thresholds, in the order test, module, command line, ini.
         is_async: the function is a coroutine function.
+        pacing: seconds from one intended start of a user's iterations to the next, None to go by `think`.
     """
 
     nodeid: str
@@ -29,6 +30,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     think: tuple[float, float] = (0.0, 0.0)
     thresholds: tuple[str, ...] = ()
     is_async: bool = True
+    pacing: float | None = None
 
     @property
     def base_nodeid(self) -> str:

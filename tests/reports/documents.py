@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pytest_metersphere.reports.document import (
     SCHEMA,
+    ArrivalsInfo,
     Document,
     ErrorInfo,
     LabelInfo,
@@ -16,6 +17,7 @@ from pytest_metersphere.reports.document import (
     NodeResult,
     PlanEntry,
     ProfileInfo,
+    RateStageInfo,
     ScenarioResult,
     SeriesPoint,
     SessionInfo,
@@ -141,6 +143,23 @@ def sample_scenario(
         errors=_errors(infos, message) if story.failed_iterations else [],
         go_spread_s=0.012,
     )
+
+
+def open_document(*, scheduled: int = 1000, dropped: int = 40) -> Document:
+    """Return the document of a session with one scenario of the open model."""
+    document = sample_document()
+    (scenario,) = document.scenarios
+    scenario.profile.users = 50
+    scenario.profile.arrivals = ArrivalsInfo(
+        rate=40.0,
+        process="poisson",
+        scheduled=scheduled,
+        stages=[RateStageInfo(duration_s=10.0, rate=40.0), RateStageInfo(duration_s=20.0, rate=40.0)],
+    )
+    ledger = scenario.ledger
+    ledger.scheduled, ledger.started, ledger.dropped = scheduled, scheduled - dropped, dropped
+    scenario.warnings = ["40 of 1,000 scheduled iterations were dropped"]
+    return document
 
 
 def _threshold(expr: str, observed: float | None, limit: float, message: str) -> ThresholdInfo:
@@ -272,6 +291,9 @@ def _nodes(requests: int, failures: int, status: str) -> list[NodeResult]:
             cpu=0.41 + i / 10 if requests else None,
             loop_lag_p99=0.0021 * i if requests else None,
             status=status if i == 2 else "ended",
+            start_lag_p99=0.0013 * i if requests else None,
+            descriptors=400 + i if requests else None,
+            descriptor_limit=20000 if requests else None,
         )
         for i, users in enumerate((400, 400, 200), start=1)
     ]

@@ -324,4 +324,4 @@ def test_the_health_of_workers_is_summed_up() -> None:
 
     data = found.slices["a"]
 
-    assert (data.cpu, data.cpu_seconds, data.lag, data.users) == (1.75, 2, 0.2, 9)
+    assert (data.health.cpu, data.cpu_seconds, data.health.lag, data.users) == (1.75, 2, 0.2, 9)

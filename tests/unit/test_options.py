@@ -323,7 +323,7 @@ def test_a_report_folder_may_exist_already(session: Session) -> None:
     assert session.settings().report_dir == str(session.path / "ms-report")
 
 
-@pytest.mark.parametrize("arg", ["--ms-rate=5/s", "--ms-baseline=results.json"])
+@pytest.mark.parametrize("arg", ["--ms-baseline=results.json"])
 def test_an_option_of_a_later_version_is_unknown(session: Session, arg: str) -> None:
     """Nothing is accepted in silence."""
     with pytest.raises(pytest.UsageError, match="unrecognized arguments"):
