@@ -97,8 +97,9 @@ class Controller:
             yield "no load scenario is selected, so there is nothing to plan"
         for scenario in scenarios:
             planned = self.session.declared_plan(scenario)
-            rows = [(row.second, row.total, row.shares) for row in planned.rows()]
+            rows = [(row.second, row.total, row.shares) for row in planned.timetable()]
             yield from terminal.plan_lines(scenario.nodeid, planned.nodes, planned.capacities, rows)
+            yield from filter(None, [planned.rows_note()])
 
     def check_values(self, item: pytest.Item) -> None:
         """Refuse a set-up scenario whose values cannot travel to the nodes: an error of its setup."""
@@ -109,7 +110,8 @@ class Controller:
             _refuse_trio(item)
             part_of(item, scenario)
             check_addresses(item, self.session.remote_nodes)
-        except TravelError as error:
+            self.session.check_rows(scenario)
+        except (TravelError, ConfigError) as error:
             item.stash[VERDICT] = "error"
             pytest.fail(str(error), pytrace=False)
 
@@ -119,7 +121,7 @@ class Controller:
         try:
             with self._live_line() as line:
                 result = self.session.run(part_of(item, scenario), functools.partial(_show, line))
-        except PreflightError as error:
+        except (PreflightError, ConfigError) as error:
             item.stash[VERDICT] = "error"
             pytest.fail(str(error), pytrace=False)
         self._report(item, result)

@@ -16,7 +16,8 @@ from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
 from pytest_metersphere.options import OnNodeLoss
-from pytest_metersphere.outcome import Course, Planned, result_of
+from pytest_metersphere.outcome import Course, result_of
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import ScenarioResult
 from pytest_metersphere.terminal import Progress

@@ -9,9 +9,9 @@ import msgspec
 from pytest_metersphere.dist import run as run_module
 from pytest_metersphere.dist.collect import SliceData
 from pytest_metersphere.dist.intake import Intake
-from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -22,33 +22,9 @@ from pytest_metersphere.reports.document import (
     Validity,
 )
 from pytest_metersphere.reports.wording import plural
-from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
 from pytest_metersphere.units import format_duration
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Planned:
-    """A scenario with the session's options applied, and who gets its users.
-
-    Attributes:
-        nodes: names, in the order of the pool.
-        capacities: what they had free.
-    """
-
-    scenario: Scenario
-    nodes: list[str]
-    capacities: list[int]
-    plan: Plan
-
-    def rows(self) -> list[PlanRow]:
-        """Return the shares over time."""
-        return timetable(self.plan, self.scenario.profile)
-
-    def shares(self) -> list[int]:
-        """Return the users of each node at the peak."""
-        return self.plan.shares(self.scenario.profile.peak)
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,7 +94,11 @@ class _Outcome:
             errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
-            warnings=[*compose.label_warnings(data.measured), *self._kafka_warnings()],
+            warnings=[
+                *compose.label_warnings(data.measured),
+                *self._kafka_warnings(),
+                *filter(None, [self._planned.without_row()]),
+            ],
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:

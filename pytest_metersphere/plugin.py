@@ -34,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, "
-        "think='1s-3s', graceful_stop='30s'): run the test as load under --ms-pool, and once without",
+        "think='1s-3s', graceful_stop='30s', data='users.csv', data_end='cycle'): run the test as load under "
+        "--ms-pool, and once without",
     )
     config.addinivalue_line(
         "markers",

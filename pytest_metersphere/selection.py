@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import posixpath
 import unittest
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from pytest_metersphere.engine.datafile import check, read_rows
 from pytest_metersphere.engine.functional import functional, run_coroutine_function
-from pytest_metersphere.engine.messages import Part
+from pytest_metersphere.engine.messages import WORKER_PLUGIN, Part
+from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import ConfigError, TravelError
 from pytest_metersphere.scenario import travel
 from pytest_metersphere.scenario.fixtures import Pending, Scope, TheUser, declaration_of, used_names
@@ -61,6 +65,8 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
         line=line,
         is_async=inspect.iscoroutinefunction(item.obj),
     )
+    if not item.config.pluginmanager.hasplugin(WORKER_PLUGIN):  # which gets the rows, not the file
+        _check_data(scenario, item.config.rootpath, where)
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
@@ -83,6 +89,36 @@ def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Sc
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from None
     return msgspec.structs.replace(scenario, thresholds=thresholds)
+
+
+def _check_data(scenario: Scenario, root: Path, where: str) -> None:
+    """Refuse a data file that cannot be read to its end."""
+    data = scenario.data
+    if data is None:
+        return
+    path = root / data.path
+    try:
+        _read_once(path, data.path, _state(path))
+    except ConfigError as error:
+        hint = ""
+        if not path.exists() and (root / data.name).is_file():
+            correct = posixpath.relpath(Path(data.name).as_posix(), posixpath.dirname(scenario.path) or ".")
+            hint = f"; the name is relative to the test's file, correct: data={correct!r}"
+        raise ConfigError(f"{where}load_scenario(data={data.name!r}): {error}{hint}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _read_once(path: Path, name: str, _state: tuple[int, int]) -> None:
+    """Check a file for all tests that name it; again when it has changed."""
+    check(path, name)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _check_kind(item: pytest.Function, where: str, *, under_load: bool) -> None:
@@ -195,11 +231,19 @@ def run_functionally(items: Iterable[pytest.Item]) -> None:
     """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
         if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
-            item.obj = functional(item.obj, functools.partial(_used, item))
+            used, row = functools.partial(_used, item), functools.partial(_first_row, item)
+            item.obj = functional(item.obj, used, row)
 
 
 def _used(item: pytest.Function) -> list[Any]:
     return [item.funcargs[name] for name in used_names(item)]
+
+
+def _first_row(item: pytest.Function) -> Rows | None:
+    scenario = scenario_of(item)
+    if scenario is None or scenario.data is None:
+        return None
+    return read_rows(item.config.rootpath / scenario.data.path, scenario.data.path, 1)
 
 
 def call_functionally(item: pytest.Function) -> bool | None:

@@ -17,17 +17,16 @@ from pytest_metersphere.dist.fleet import Fleet, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
 from pytest_metersphere.dist.packages import required_packages
-from pytest_metersphere.dist.plan import make_plan
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.engine.messages import Collection, Part
-from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
+from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution, now
 from pytest_metersphere.options import KafkaSettings, Settings
-from pytest_metersphere.outcome import Planned
+from pytest_metersphere.planning import Planned, plan_run, require_rows, require_size
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
@@ -140,13 +139,16 @@ class LoadSession:
         return self._planned(scenario, [node.name for node in fleet.nodes], free)
 
     def _planned(self, scenario: Scenario, names: list[str], capacities: list[int]) -> Planned:
-        effective = self.effective(scenario)
-        try:
-            plan = make_plan(capacities, effective.profile.peak)
-        except CapacityError as error:
-            listed = ", ".join(f"{name} {capacity}" for name, capacity in zip(names, capacities, strict=True))
-            raise CapacityError(f"{scenario.nodeid}: {error} ({listed})") from None
-        return Planned(effective, names, capacities, plan)
+        (planned,) = plan_run([self.effective(scenario)], names, capacities, self._root)
+        return planned
+
+    def check_rows(self, scenario: Scenario) -> None:
+        """See that every user has a row where the mark asks for it (ConfigError when not)."""
+        require_rows([self.effective(scenario)], self._root)
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.settings.rootdir)
 
     def bundle(self, test_files: Sequence[Path]) -> None:
         """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""
@@ -171,11 +173,10 @@ class LoadSession:
         planned = self.plan(part.scenario)
         run = Run(self._version, self._collection(), self._packed(), self._kafka)
         for index, node in enumerate(self._the_fleet().nodes):
-            users = planned.plan.users_of(index)
-            if users:
-                run.add(
-                    node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
-                )
+            there = planned.part_on(index, part)
+            if there.users:
+                require_size(node.name, [there])
+                run.add(node, len(there.users), [there])
         execution = Execution(run, planned, watch, self._the_fleet().nodes, self.settings.on_node_loss)
         try:
             execution.execute()

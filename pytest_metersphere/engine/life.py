@@ -61,6 +61,7 @@ class Life:
         self._around = around
         self._meter = Meter(user, around.node, part, around.recorder)
         self._meter.iteration = done
+        self._meter.rows = callee.part.rows
         self._pacer = Pacer(callee.part.scenario.think, seed=user)
         self._deadline: asyncio.TimerHandle | None = None
         self.ends = ends

@@ -13,6 +13,8 @@ import pytest
 
 from pytest_metersphere.engine.failures import Interrupted, exemplar, group_of, kind_of
 from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.engine.rows import Rows
+from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.metrics.frame import Kind
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
+        rows: rows of a data file, the user's among them; None without a file.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -42,10 +45,23 @@ class Meter:
         self.iteration = 0
         self.node = node
         self.leaving = False
+        self.rows: Rows | None = None
+        self._row: dict[str, Any] | None = None
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._part = part
         self._recorder = recorder
+
+    def row(self) -> dict[str, Any]:
+        """Return the user's row of the data file, the same dict each time (ConfigError without a file)."""
+        if self._row is None:
+            if self.rows is None:
+                raise ConfigError(
+                    "vu.data: the scenario has no data file; name one in its mark, "
+                    '@pytest.mark.load_scenario(data="users.csv")'
+                )
+            self._row = self.rows.of(self.user)
+        return self._row
 
     def sample(
         self,
@@ -186,6 +202,18 @@ class _User:
     def node(self) -> str:
         """Return the name of the node on which the user lives."""
         return self._meter.node
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the user's row of the scenario's data file.
+
+        Text by column for CSV, a JSON object for JSON Lines; no other user of the run has the row, unless
+        there are fewer rows than users and `data_end="cycle"`.
+
+        Raises:
+            ConfigError: the mark names no data file.
+        """
+        return self._meter.row()
 
     def sample(self, label: str) -> Timed:
         """Time a block as one sample: a database call, gRPC, a queue, anything."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_metersphere.engine.http import tls_context
-from pytest_metersphere.engine.messages import Ended, FromWorker, Job, Part, Ready
+from pytest_metersphere.engine.messages import WORKER_PLUGIN, Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.errors import MeterSphereError
@@ -34,6 +34,7 @@ class WorkerSession:
 
     def __init__(self, job: Job, send: Callable[[FromWorker], None]) -> None:
         """Prepare for a job; `send` takes messages for the supervisor."""
+        self.__name__ = WORKER_PLUGIN
         self.finished = False
         self.collection_error: tuple[str, str] | None = None
         self._job = job

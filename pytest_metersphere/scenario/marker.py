@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from pathlib import PurePath
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.model import DataEnd, DataFile, Scenario
 from pytest_metersphere.scenario.profile import DEFAULT_HOLD, DEFAULT_USERS, Profile, Stage, plain_stages
 from pytest_metersphere.units import MAX_USERS, format_duration, parse_duration
 
@@ -39,12 +42,18 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float | None = None
     think: tuple[float, float] | None = None
     graceful_stop: float | None = None
+    data: str | None = None
+    data_end: DataEnd | None = None
 
 
 KEYWORDS = _Asked.__struct_fields__
 """The keywords of `load_scenario`."""
 
+DATA_SUFFIXES = (".csv", ".jsonl")
+"""How names of data files end."""
+
 _PLAIN = ("users", "ramp", "hold")
+_ENDS: tuple[DataEnd, ...] = get_args(DataEnd)
 
 
 def merge_marks(
@@ -70,6 +79,7 @@ def merge_marks(
         for mark in marks:
             asked = _merged(asked, _read(mark))
         profile = _profile(asked)
+        data = _data_file(asked, path)
     except ConfigError as error:
         raise ConfigError(f"{path}:{line}: {error}") from None
     return Scenario(
@@ -80,6 +90,7 @@ def merge_marks(
         profile=profile,
         think=asked.think or (0.0, 0.0),
         is_async=is_async,
+        data=data,
     )
 
 
@@ -133,6 +144,8 @@ def _read(mark: MarkLike) -> _Asked:
         warmup=_take(mark, "warmup", _seconds),
         think=_take(mark, "think", _think),
         graceful_stop=_take(mark, "graceful_stop", _seconds),
+        data=_take(mark, "data", _data_name),
+        data_end=_take(mark, "data_end", _data_end),
     )
 
 
@@ -145,6 +158,8 @@ _EXAMPLES = {
     "warmup": 'warmup="5s"',
     "think": 'think="1s" or think="1s-3s"',
     "graceful_stop": 'graceful_stop="30s"',
+    "data": 'data="users.csv"',
+    "data_end": 'data_end="cycle", "stop" or "fail"',
 }
 
 
@@ -226,6 +241,38 @@ def _stage(number: int, pair: object) -> Stage:
         return Stage(_seconds(pair[0]), _level(pair[1]))
     except ConfigError as error:
         raise ConfigError(f"stage {number}: {error}") from None
+
+
+def _data_name(value: object) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        raise ConfigError(f"{value!r} is not the name of a file")
+    name = os.fspath(value)
+    suffix = PurePath(name).suffix.lower() if isinstance(name, str) else ""
+    if not isinstance(name, str) or suffix not in DATA_SUFFIXES:
+        known = " or ".join(DATA_SUFFIXES)
+        raise ConfigError(f"the name of a data file ends with {known}{did_you_mean(suffix, DATA_SUFFIXES)}")
+    return name
+
+
+def _data_end(value: object) -> DataEnd:
+    for known in _ENDS:
+        if value == known:
+            return known
+    hint = did_you_mean(value, _ENDS) if isinstance(value, str) else ""
+    raise ConfigError(f"{value!r} is none of {', '.join(_ENDS)}{hint}")
+
+
+def _data_file(asked: _Asked, test: str) -> DataFile | None:
+    """Return the data file of a scenario whose test is in the file `test`, relative to the rootdir."""
+    if asked.data is None:
+        if asked.data_end is not None:
+            raise ConfigError(
+                f"load_scenario(data_end={asked.data_end!r}): there is no data that could end; correct: "
+                f'data="users.csv", data_end={asked.data_end!r}'
+            )
+        return None
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(test), PurePath(asked.data).as_posix()))
+    return DataFile(asked.data, path, asked.data_end or "cycle")
 
 
 def _merged(outer: _Asked, inner: _Asked) -> _Asked:

@@ -29,7 +29,7 @@ from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution
 from pytest_metersphere.metrics.frame import Frame
 from pytest_metersphere.options import OnNodeLoss
-from pytest_metersphere.outcome import Planned
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports.document import ScenarioResult
 from pytest_metersphere.terminal import Progress
 from tests.fakes.nodes import (

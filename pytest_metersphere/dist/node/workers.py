@@ -29,10 +29,13 @@ Receiver = Callable[["WorkerProcess", FromWorker], None]
 
 def deal(parts: Sequence[Part], workers: int) -> list[list[Part]]:
     """Return the parts of each worker: worker w has the users at w, w + workers and so on."""
-    return [
-        [msgspec.structs.replace(part, users=part.users[worker::workers]) for part in parts]
-        for worker in range(workers)
-    ]
+    return [[_only(part, part.users[worker::workers]) for part in parts] for worker in range(workers)]
+
+
+def _only(part: Part, users: list[int]) -> Part:
+    """Return the part with these of its users, and their rows."""
+    rows = part.rows.only_of(users) if part.rows is not None else None
+    return msgspec.structs.replace(part, users=users, rows=rows)
 
 
 def workers_for(parts: Sequence[Part], limit: int) -> int:
