@@ -26,6 +26,8 @@ from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 
 SCENARIO = pytest.StashKey[Scenario]()
+_FIRST_LOOK = 1000
+"""Rows of a data file that are checked when one user is to have the first."""
 _XUNIT = ("setup_method", "teardown_method", "setup_class", "teardown_class")
 _INSTEAD = (
     'use a fixture declared with @pytest_metersphere.fixture(scope="user") for what every virtual user '
@@ -66,7 +68,7 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
         is_async=inspect.iscoroutinefunction(item.obj),
     )
     if not item.config.pluginmanager.hasplugin(WORKER_PLUGIN):  # which gets the rows, not the file
-        _check_data(scenario, item.config.rootpath, where)
+        _check_data(scenario, item.config.rootpath, where, None if under_load else _FIRST_LOOK)
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
@@ -91,14 +93,14 @@ def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Sc
     return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
-def _check_data(scenario: Scenario, root: Path, where: str) -> None:
-    """Refuse a data file that cannot be read to its end."""
+def _check_data(scenario: Scenario, root: Path, where: str, most: int | None) -> None:
+    """Refuse a data file that cannot be read: the whole of it, or its first rows."""
     data = scenario.data
     if data is None:
         return
     path = root / data.path
     try:
-        _read_once(path, data.path, _state(path))
+        _read_once(path, data.path, most, _state(path))
     except ConfigError as error:
         hint = ""
         if not path.exists() and (root / data.name).is_file():
@@ -108,9 +110,9 @@ def _check_data(scenario: Scenario, root: Path, where: str) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _read_once(path: Path, name: str, _state: tuple[int, int]) -> None:
+def _read_once(path: Path, name: str, most: int | None, _state: tuple[int, int]) -> None:
     """Check a file for all tests that name it; again when it has changed."""
-    check(path, name)
+    check(path, name, most)
 
 
 def _state(path: Path) -> tuple[int, int]:

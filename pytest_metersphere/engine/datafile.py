@@ -43,10 +43,14 @@ def read_rows(path: Path, name: str, most: int) -> Rows:
     return Rows(names=names, length=len(found), rows=found)
 
 
-def check(path: Path, name: str) -> int:
-    """Read a whole file, keeping nothing of it, and return the number of its rows (errors as read_rows)."""
+def check(path: Path, name: str, most: int | None = None) -> int:
+    """Read a file, or its first `most` rows, keeping nothing of it, and return the number of rows read.
+
+    Raises:
+        ConfigError: as read_rows.
+    """
     with _opened(path, name) as (names, rows):
-        count = sum(1 for _ in rows)
+        count = sum(1 for _ in itertools.islice(rows, most))
     if not count:
         raise ConfigError(f"{name} {'is empty' if names is None else 'has a header and no row'}")
     return count

@@ -284,3 +284,14 @@ def test_a_file_beside_the_rootdir_is_found_by_the_message(inner: Inner) -> None
     text = collection_errors(inner)
 
     assert "the name is relative to the test's file, correct: data='../users.csv'" in text
+
+
+def test_a_large_file_is_read_to_its_end_for_load_only(inner: Inner) -> None:
+    """One user needs the first row; who works on an ordinary test does not wait for a million others."""
+    inner.pytester.makepyfile(
+        "import pytest\n@pytest.mark.load_scenario(data='users.csv')\ndef test_cart(vu): vu.data['name']\n"
+    )
+    (inner.pytester.path / "users.csv").write_text("name\n" + "ann\n" * 2000 + "bob,1\n")
+
+    assert inner.run().ret == 0
+    assert "users.csv:2002: 2 fields, where the header has 1" in collection_errors(inner, "--ms-pool=local")
