@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -46,25 +48,33 @@ class Course:
     overdue: set[str] = dataclasses.field(default_factory=set)
 
 
-def result_of(run: Run, planned: Planned, intake: Intake, course: Course) -> ScenarioResult:
-    """Return the judged result of a run, however far it came."""
-    return _Outcome(run, planned, intake, course).result()
+def results_of(run: Run, planned: Sequence[Planned], intake: Intake, course: Course) -> list[ScenarioResult]:
+    """Return the judged results of a run's scenarios, however far it came."""
+    return [_Outcome(run, each, place, intake, course).result() for place, each in enumerate(planned)]
 
 
 class _Outcome:
-    """Puts the result of one run together."""
+    """Puts the result of one scenario of a run together.
 
-    def __init__(self, run: Run, planned: Planned, intake: Intake, course: Course) -> None:
+    What was lost makes all scenarios of the run invalid: the nodes' frames tell of all of them.
+    """
+
+    def __init__(self, run: Run, planned: Planned, place: int, intake: Intake, course: Course) -> None:
         self._run = run
         self._planned = planned
+        self._place = place
         self._intake = intake
         self._collector = intake.collector
+        self._data = intake.collector.scenarios[place]
         self._course = course
         self._names = {item.id: item.node.name for item in run.slices}
 
     def result(self) -> ScenarioResult:
-        scenario, data = self._planned.scenario, self._collector.scenarios[0]
-        duration = self._duration()
+        scenario, data = self._planned.scenario, self._data
+        ended = self._ended()
+        duration = max(0.0, ended - scenario.profile.warmup)
+        if self._run.scenarios > 1:
+            data.series.end(math.ceil(ended))
         invalid = self._invalid_reasons()
         judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
@@ -75,6 +85,7 @@ class _Outcome:
             file=scenario.path,
             line=scenario.line,
             run_id=self._run.id,
+            group=scenario.group if self._run.scenarios > 1 else "",
             started_at=self._course.started_at,
             verdict=judgement.verdict,
             findings=judgement.findings,
@@ -87,7 +98,7 @@ class _Outcome:
             service=service,
             labels=compose.label_infos(data.measured, duration, data.series),
             series=series,
-            nodes=[self._node_result(item) for item in self._run.slices],
+            nodes=[self._node_result(item) for item in self._run.slices if item.parts[self._place].users],
             ledger=self._ledger(),
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
@@ -103,7 +114,7 @@ class _Outcome:
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
         thresholds = [parse(text) for text in self._planned.scenario.thresholds]
-        measured = self._collector.scenarios[0].measured
+        measured = self._data.measured
         judgement = decide(
             thresholds,
             measured,
@@ -118,7 +129,7 @@ class _Outcome:
         return msgspec.structs.replace(judgement, verdict="error", findings=[finding])
 
     def _errors(self) -> list[ErrorInfo]:
-        data = self._collector.scenarios[0]
+        data = self._data
         errors = compose.error_infos(data.measured, data.warmup)
         if self._course.not_started:
             message = self._course.not_started.splitlines()[0]
@@ -129,13 +140,18 @@ class _Outcome:
             )
         return errors
 
-    def _duration(self) -> float:
-        """Return the measured seconds: from the end of the warm-up to the end of the last user."""
-        ends = [
-            data.manifest.ended_at if data.manifest else data.complete + 1.0
-            for data in self._collector.slices.values()
-        ]
-        return max(0.0, max(ends, default=0.0) - self._planned.scenario.profile.warmup)
+    def _ended(self) -> float:
+        """Return the seconds from go to the end of the scenario's last user, as far as it is known."""
+        ends = [self._ended_on(item) for item in self._run.slices if item.parts[self._place].users]
+        return max(ends, default=0.0)
+
+    def _ended_on(self, item: Slice) -> float:
+        data = self._collector.slices[item.id]
+        if data.manifest is None:
+            profile = self._planned.scenario.profile
+            return min(data.complete + 1.0, profile.duration + profile.graceful_stop)
+        ends = data.manifest.ends
+        return ends[self._place] if len(ends) > self._place else data.manifest.ended_at
 
     def _invalid_reasons(self) -> list[str]:
         reasons = self._spread_reasons()
@@ -179,11 +195,12 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
+        share = data.share(self._place)
         return NodeResult(
             name=item.node.name,
-            users=data.users,
-            requests=data.requests,
-            failures=data.failures,
+            users=share.users,
+            requests=share.requests,
+            failures=share.failures,
             cpu=data.cpu / data.cpu_seconds if data.cpu_seconds else None,
             loop_lag_p99=data.lag if data.cpu_seconds else None,
             status=self._status(item, data),
@@ -200,7 +217,7 @@ class _Outcome:
 
     def _ledger(self) -> Ledger:
         slices = self._collector.slices.values()
-        data = self._collector.scenarios[0]
+        data = self._data
         counted, warmup = data.measured.exchanges, data.warmup.exchanges
         interrupted = data.measured.interrupted + data.warmup.interrupted
         return Ledger(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from pytest_metersphere.dist.plan import Plan, PlanRow, make_plans, timetable
+from pytest_metersphere.dist.plan import Plan, PlanRow, make_plans, timetable, timetable_at
 from pytest_metersphere.engine.datafile import read_rows
 from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.engine.rows import Rows
@@ -30,6 +31,7 @@ class Planned:
         capacities: what they had free.
         plan: of the users that start: those without a row do not when the rows are to stop.
         rows: the rows of all its users, None without a data file.
+        before: users of the run's scenarios before this one.
     """
 
     scenario: Scenario
@@ -37,6 +39,7 @@ class Planned:
     capacities: list[int]
     plan: Plan
     rows: Rows | None = None
+    before: int = 0
 
     def timetable(self) -> list[PlanRow]:
         """Return the shares over time."""
@@ -50,7 +53,9 @@ class Planned:
         """Return the part of a scenario that runs on a node (its index)."""
         users = self.plan.users_of(node)
         rows = self.rows.only_of(users) if self.rows is not None else None
-        return msgspec.structs.replace(part, scenario=self.scenario, users=users, rows=rows)
+        return msgspec.structs.replace(
+            part, scenario=self.scenario, users=users, rows=rows, before=self.before
+        )
 
     def without_row(self) -> str:
         """Return in a sentence that users do not start because they have no row; empty when all do."""
@@ -86,10 +91,33 @@ def plan_run(
         plans = make_plans(capacities, users)
     except CapacityError as error:
         listed = ", ".join(f"{name} {capacity}" for name, capacity in zip(names, capacities, strict=True))
-        raise CapacityError(f"{scenarios[0].nodeid}: {error} ({listed})") from None
+        raise CapacityError(f"{run_name(scenarios)}: {error} ({listed})") from None
+    befores = itertools.accumulate(users, initial=0)
     return [
-        Planned(scenario, names, capacities, plan, row)
-        for scenario, plan, row in zip(scenarios, plans, rows, strict=True)
+        Planned(scenario, names, capacities, plan, row, before)
+        for scenario, plan, row, before in zip(scenarios, plans, rows, befores, strict=False)
+    ]
+
+
+def run_name(scenarios: Sequence[Scenario]) -> str:
+    """Return what messages call a run: its scenario, or its group with the scenarios and their users."""
+    if len(scenarios) == 1:
+        return scenarios[0].nodeid
+    each = ", ".join(f"{scenario.name} {scenario.profile.peak}" for scenario in scenarios)
+    return f"group {scenarios[0].group} ({each})"
+
+
+def timetable_of_all(planned: Sequence[Planned]) -> list[PlanRow]:
+    """Return the shares of all scenarios of a run together over time."""
+    seconds = sorted({row.second for each in planned for row in each.timetable()})
+    tables = [timetable_at(each.plan, each.scenario.profile, seconds) for each in planned]
+    return [
+        PlanRow(
+            rows[0].second,
+            sum(row.total for row in rows),
+            tuple(map(sum, zip(*(row.shares for row in rows), strict=True))),
+        )
+        for rows in zip(*tables, strict=True)
     ]
 
 

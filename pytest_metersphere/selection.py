@@ -7,7 +7,7 @@ import inspect
 import itertools
 import posixpath
 import unittest
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,15 +166,17 @@ def _scope_of(definitions: Sequence[Any]) -> Scope | None:
     return None if declaration is None else declaration.scope
 
 
-def part_of(item: pytest.Function, scenario: Scenario) -> Part:
-    """Return what of a set-up item travels: the scenario and the values of ordinary fixtures.
+def part_of(item: pytest.Function, scenario: Scenario, arguments: Mapping[str, Any]) -> Part:
+    """Return what of an item travels: the scenario and the values of ordinary fixtures.
+
+    `arguments` are those of the test and its load-scoped fixtures, set up.
 
     Raises:
         TravelError: a value cannot travel; names the fixture and what to do.
     """
     values: dict[str, bytes] = {}
     local: list[str] = []
-    for name, value in _ordinary_values(item):
+    for name, value in _ordinary_values(item, arguments):
         try:
             values[name] = travel.encode(value)
         except TravelError as error:
@@ -185,8 +187,8 @@ def part_of(item: pytest.Function, scenario: Scenario) -> Part:
     return Part(scenario=scenario, users=[], values=values, local_params=local)
 
 
-def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
-    """Refuse a loopback URL among the values when nodes are other machines.
+def check_addresses(item: pytest.Function, arguments: Mapping[str, Any], remote: Iterable[str]) -> None:
+    """Refuse a loopback URL among an item's arguments when nodes are other machines.
 
     Raises:
         TravelError: names the fixture, the URL and a node.
@@ -194,7 +196,7 @@ def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
     node = next(iter(remote), None)
     if node is None:
         return
-    for name, value in _ordinary_values(item):
+    for name, value in _ordinary_values(item, arguments):
         url = travel.loopback_url(value)
         if url is not None:
             raise TravelError(
@@ -210,11 +212,11 @@ def _cannot_travel(name: str, error: TravelError) -> str:
     )
 
 
-def _ordinary_values(item: pytest.Function) -> Iterator[tuple[str, Any]]:
+def _ordinary_values(item: pytest.Function, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield name and value of the test's own arguments and of those of its load-scoped fixtures."""
     seen: set[str] = set()
     names = [*item._fixtureinfo.argnames, *used_names(item)]  # noqa: SLF001 - no public way to them
-    waiting = [(name, item.funcargs[name]) for name in names]
+    waiting = [(name, arguments[name]) for name in names]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Pending):

@@ -117,7 +117,7 @@ def make_plan(capacities: Sequence[int], users: int) -> Plan:
         ValueError: a number is negative, or above MAX_USERS.
     """
     if users > sum(capacities):
-        raise CapacityError(_too_many(capacities, users))
+        raise CapacityError(_too_many(capacities, users, advice=f"(--ms-users={sum(capacities)}) "))
     if min([users, *capacities]) < 0 or max([users, *capacities]) > MAX_USERS:
         raise ValueError(f"users and capacities are numbers from 0 to {MAX_USERS}")
     return Plan(capacities, array("i", _owners(capacities, users)))
@@ -128,6 +128,8 @@ def make_plans(capacities: Sequence[int], users: Sequence[int]) -> list[Plan]:
 
     They share one list, see the module's text; errors as make_plan.
     """
+    if sum(users) > sum(capacities) and len(users) > 1:
+        raise CapacityError(_too_many(capacities, sum(users)))
     whole = make_plan(capacities, sum(users))
     ends = list(itertools.accumulate(users, initial=0))
     return [Plan(capacities, whole.owners[begin:end]) for begin, end in itertools.pairwise(ends)]
@@ -155,13 +157,13 @@ def _owners(capacities: Sequence[int], users: int) -> Iterator[int]:
         heapq.heappush(waiting, (has[node] * pool // capacities[node] + 1, node))
 
 
-def _too_many(capacities: Sequence[int], users: int) -> str:
+def _too_many(capacities: Sequence[int], users: int, advice: str = "") -> str:
     total = sum(capacities)
     each = " + ".join(str(capacity) for capacity in capacities[:8])
     if len(capacities) > 8:
         each += f" + … ({len(capacities)} nodes)"
     listed = f" ({each})" if len(capacities) > 1 else ""
-    fewer = f"ask for fewer users (--ms-users={total}) or " if total else ""
+    fewer = f"ask for fewer users {advice}or " if total else ""
     return (
         f"{users} users are asked for, but the pool has room for {total}{listed}; "
         f"{fewer}add nodes or capacity to the pool"

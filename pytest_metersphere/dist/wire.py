@@ -1,4 +1,4 @@
-"""The messages between the controller and a node-controller, protocol version 2.
+"""The messages between the controller and a node-controller, protocol version 3.
 
 Requests and answers under `/v1/` are JSON, except the start request, which is a multipart body with
 the parts `request` (MessagePack of StartRequest) and `bundle` (zip), and the frames, which are a
@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_metersphere.engine.messages import Collection, Part
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_INTERVAL = 60
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
@@ -220,6 +220,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     Attributes:
         last_sequence: sequence of its last frame, 0 when it sent none.
         ended_at: seconds from go to the end of its last user.
+        ends: the same for each scenario, 0 for one without users there; empty when go never came.
         stopped: it was told to stop before its profile ended, or its lease ran out.
         reason: why it was cut off, one line; empty when its workers ended by themselves.
         aborted: reason when the scenario called pytest.exit.
@@ -232,6 +233,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     incarnation: int
     last_sequence: int
     ended_at: float
+    ends: list[float] = []
     stopped: bool = False
     reason: str = ""
     aborted: str = ""

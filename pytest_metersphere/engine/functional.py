@@ -117,7 +117,7 @@ def _call_blocking(
 
 def _meter(rows: Rows | None) -> Meter:
     meter = Meter(1, _NODE)
-    meter.rows = rows
+    meter.lease(rows, 1)
     return meter
 
 

@@ -59,10 +59,11 @@ class Life:
         self._profile = callee.part.scenario.profile
         self._part = part
         self._around = around
-        self._meter = Meter(user, around.node, part, around.recorder)
+        self._user = user
+        self._meter = Meter(callee.part.before + user, around.node, part, around.recorder)
         self._meter.iteration = done
-        self._meter.rows = callee.part.rows
-        self._pacer = Pacer(callee.part.scenario.think, seed=user)
+        self._meter.lease(callee.part.rows, user)
+        self._pacer = Pacer(callee.part.scenario.think, seed=self._meter.user)
         self._deadline: asyncio.TimerHandle | None = None
         self.ends = ends
         self.latest = ends
@@ -116,7 +117,7 @@ class Life:
     def _gone(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._around.left(self._part, self._meter.user)
+        self._around.left(self._part, self._user)
 
 
 class AsyncLife(Life):

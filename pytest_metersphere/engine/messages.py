@@ -32,6 +32,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         values: values of ordinary fixtures and parameters by name, as `scenario.travel` writes them.
         local_params: names of parameters to be taken from the worker's own item of the same full id.
         rows: the rows of these users, None without a data file.
+        before: users of the run's scenarios before this one; `vu.id` goes on counting behind them.
     """
 
     scenario: Scenario
@@ -39,6 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, bytes] = {}
     local_params: list[str] = []
     rows: Rows | None = None
+    before: int = 0
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,10 +110,12 @@ class Ended(msgspec.Struct, tag="ended"):
     Attributes:
         at: seconds from go to the end of the last user.
         aborted: the reason when a scenario called pytest.exit, else empty.
+        ends: the same as `at` for each scenario, 0 for one without users here.
     """
 
     at: float
     aborted: str = ""
+    ends: list[float] = []
 
 
 class Broken(msgspec.Struct, tag="broken"):

@@ -37,7 +37,6 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
-        rows: rows of a data file, the user's among them; None without a file.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -45,22 +44,27 @@ class Meter:
         self.iteration = 0
         self.node = node
         self.leaving = False
-        self.rows: Rows | None = None
+        self._rows: Rows | None = None
+        self._number = 0
         self._row: dict[str, Any] | None = None
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._part = part
         self._recorder = recorder
 
+    def lease(self, rows: Rows | None, number: int) -> None:
+        """Let the user have its row of these (None: no data file); `number` counts within its scenario."""
+        self._rows, self._number = rows, number
+
     def row(self) -> dict[str, Any]:
         """Return the user's row of the data file, the same dict each time (ConfigError without a file)."""
         if self._row is None:
-            if self.rows is None:
+            if self._rows is None:
                 raise ConfigError(
                     "vu.data: the scenario has no data file; name one in its mark, "
                     '@pytest.mark.load_scenario(data="users.csv")'
                 )
-            self._row = self.rows.of(self.user)
+            self._row = self._rows.of(self._number)
         return self._row
 
     def sample(

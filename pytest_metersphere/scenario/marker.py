@@ -44,6 +44,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     graceful_stop: float | None = None
     data: str | None = None
     data_end: DataEnd | None = None
+    group: str | None = None
 
 
 KEYWORDS = _Asked.__struct_fields__
@@ -53,6 +54,7 @@ DATA_SUFFIXES = (".csv", ".jsonl")
 """How names of data files end."""
 
 _PLAIN = ("users", "ramp", "hold")
+_LONGEST_NAME = 100
 _ENDS: tuple[DataEnd, ...] = get_args(DataEnd)
 
 
@@ -91,6 +93,7 @@ def merge_marks(
         think=asked.think or (0.0, 0.0),
         is_async=is_async,
         data=data,
+        group=asked.group or "",
     )
 
 
@@ -146,6 +149,7 @@ def _read(mark: MarkLike) -> _Asked:
         graceful_stop=_take(mark, "graceful_stop", _seconds),
         data=_take(mark, "data", _data_name),
         data_end=_take(mark, "data_end", _data_end),
+        group=_take(mark, "group", _group),
     )
 
 
@@ -160,6 +164,7 @@ _EXAMPLES = {
     "graceful_stop": 'graceful_stop="30s"',
     "data": 'data="users.csv"',
     "data_end": 'data_end="cycle", "stop" or "fail"',
+    "group": 'group="peak"',
 }
 
 
@@ -260,6 +265,14 @@ def _data_end(value: object) -> DataEnd:
             return known
     hint = did_you_mean(value, _ENDS) if isinstance(value, str) else ""
     raise ConfigError(f"{value!r} is none of {', '.join(_ENDS)}{hint}")
+
+
+def _group(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{value!r} is not the name of a group, which is a text")
+    if not value.isprintable() or len(value) > _LONGEST_NAME:
+        raise ConfigError(f"the name of a group is one line of at most {_LONGEST_NAME} characters")
+    return value.strip()
 
 
 def _data_file(asked: _Asked, test: str) -> DataFile | None:

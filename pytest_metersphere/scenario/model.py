@@ -39,6 +39,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         thresholds: texts of the thresholds, in the order test, module, command line, ini.
         is_async: the function is a coroutine function.
         data: the file that has a row for each user, None without one.
+        group: scenarios of the same group run at the same time; empty without one.
     """
 
     nodeid: str
@@ -50,6 +51,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: tuple[str, ...] = ()
     is_async: bool = True
     data: DataFile | None = None
+    group: str = ""
 
     @property
     def base_nodeid(self) -> str:
