@@ -6,6 +6,7 @@ from collections import Counter
 
 from pytest_metersphere.reports.document import Document, Ledger, ProfileInfo, ScenarioResult, Verdict
 from pytest_metersphere.reports.figures import count, duration
+from pytest_metersphere.reports.text import one_line
 
 _WORST_FIRST: tuple[Verdict, ...] = ("aborted", "error", "invalid", "failed", "passed")
 _MEANINGS: dict[Verdict, str] = {
@@ -58,9 +59,11 @@ def warnings_of(scenario: ScenarioResult) -> list[str]:
     return [f"warning: {warning}" for warning in scenario.warnings]
 
 
-def profile_sentences(profile: ProfileInfo) -> list[str]:
+def profile_sentences(profile: ProfileInfo, group: str = "") -> list[str]:
     """Return the load that was asked for, one short sentence for each part of it."""
     parts = _stage_phrases(profile)
+    if group:
+        parts.append(f"at the same time as the others of group {one_line(group)}, on the same nodes")
     parts.append(_think_phrase(profile.think_s))
     if profile.iterations is not None:
         parts.append(f"at most {plural(profile.iterations, 'iteration')} per user")
