@@ -163,19 +163,22 @@ class Controller:
         scenario = scenario_of(item)
         assert scenario is not None
         _refuse_trio(item, arguments)
+        part = part_of(item, scenario, arguments)
         check_addresses(item, arguments, self.session.remote_nodes)
-        return part_of(item, scenario, arguments)
+        return part
 
     def _run_item(self, item: pytest.Function) -> None:
         group = item.stash.get(GROUP, None)
         try:
-            result = (
-                self._run_group(group, item) if group else self._run([self._part(item, item.funcargs)])[0]
-            )
-        except (PreflightError, ConfigError) as error:
+            result = self._run_group(group, item) if group else self._run_alone(item)
+        except (PreflightError, ConfigError, TravelError) as error:
             item.stash[VERDICT] = "error"
             pytest.fail(str(error), pytrace=False)
         self._report(item, result)
+
+    def _run_alone(self, item: pytest.Function) -> ScenarioResult:
+        (result,) = self._run([self._part(item, item.funcargs)])
+        return result
 
     def _run(self, parts: Sequence[Part]) -> list[ScenarioResult]:
         with self._live_line() as line:
