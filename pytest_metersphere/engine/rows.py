@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -29,9 +29,9 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     names: list[str] | None
-    length: int
+    length: Annotated[int, msgspec.Meta(ge=1)]
     rows: dict[int, bytes]
-    first: int = 0
+    first: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def of(self, user: int) -> dict[str, Any]:
         """Return the row of a user (its number in the scenario, from 1), a dict of its own.
@@ -47,8 +47,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         return dict(zip(self.names, _fields.decode(row), strict=True))
 
     def only_of(self, users: Iterable[int]) -> Rows:
-        """Return the same with the rows of these users only; the bytes are shared."""
-        numbers = {self._number(user) for user in users}
+        """Return the same with the rows of these users only, as far as they are here; the bytes are shared."""
+        numbers = {self._number(user) for user in users} & self.rows.keys()
         return msgspec.structs.replace(self, rows={n: self.rows[n] for n in sorted(numbers)})
 
     def users(self, wanted: int) -> int:

@@ -53,7 +53,16 @@ def test_no_row_travels_without_its_user(length: int, users: set[int]) -> None:
 def test_a_row_that_did_not_travel_is_an_error_in_words() -> None:
     """Not a KeyError in the middle of a scenario."""
     with pytest.raises(ConfigError, match="no row for user 2 came with the request"):
-        numbered(3).only_of([1]).of(2)
+        numbered(3).only_of([1]).only_of([1, 2]).of(2)
+
+
+@pytest.mark.parametrize("wrong", [{"length": 0}, {"first": -1}])
+def test_numbers_that_lead_nowhere_do_not_come_off_a_socket(wrong: dict[str, int]) -> None:
+    """Rows that go round after none of them are refused where they are decoded."""
+    sent = msgspec.to_builtins(numbered(3)) | {"rows": {}} | wrong
+
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=Rows)
 
 
 def test_each_asking_makes_a_dict_of_its_own(tmp_path: Path) -> None:
