@@ -47,7 +47,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         return dict(zip(self.names, _fields.decode(row), strict=True))
 
     def only_of(self, users: Iterable[int]) -> Rows:
-        """Return the same with the rows of these users only, as far as they are here; the bytes are shared."""
+        """Return the same with the rows of these users only, as far as they are here; bytes are shared."""
         numbers = {self._number(user) for user in users} & self.rows.keys()
         return msgspec.structs.replace(self, rows={n: self.rows[n] for n in sorted(numbers)})
 
