@@ -587,3 +587,55 @@ def test_without_a_pool_a_group_changes_nothing(inner: Inner) -> None:
     assert result.ret == 0
     names = [line.split()[0].partition("::")[2] for line in result.outlines if "PASSED" in line]
     assert names == ["test_one", "test_between", "test_other"]
+
+
+def test_async_plugins_set_up_the_fixtures_of_all_members(tmp_path: Path) -> None:
+    """Fixtures that are coroutines, and a time limit for tests that is shorter than the longest member."""
+    project = Project(
+        tmp_path / "project",
+        "asyncio_mode = auto",
+        "asyncio_default_fixture_loop_scope = session",
+        "timeout = 1",
+    )
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        async def token():
+            return "abc"
+
+        @pytest.fixture(scope="session")
+        def anyio_backend():
+            return "asyncio"
+        """,
+    )
+    for name, hold in (("a", "0.2s"), ("b", "2s")):
+        project.write(
+            f"test_{name}.py",
+            f"""
+            import pytest
+
+            @pytest.fixture(scope="session")
+            async def own_{name}(token):
+                return token + "{name}"
+
+            @pytest.mark.anyio
+            @pytest.mark.load_scenario(users=1, hold="{hold}", think="50ms", group="peak")
+            async def test_{name}(vu, own_{name}):
+                with vu.sample("step"):
+                    assert own_{name} == "abc{name}"
+
+            class TestShop:
+                @pytest.mark.load_scenario(users=1, iterations=1, group="peak")
+                def test_plain(self, vu, own_{name}):
+                    with vu.sample("step"):
+                        assert own_{name} == "abc{name}"
+            """,
+        )
+
+    done = project.run(POOL, plugins=["pytest_asyncio.plugin", "anyio.pytest_plugin", "pytest_timeout"])
+
+    assert done.counts == {"passed": 4}, done.text
+    assert len({scenario.run_id for scenario in done.document.scenarios}) == 1
