@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from pytest_metersphere.dist import run as run_module
 from pytest_metersphere.dist.collect import ScenarioData, SliceData
 from pytest_metersphere.dist.intake import Intake
-from pytest_metersphere.dist.plan import Plan, PlanRow, RateRow, rate_timetable, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.metrics.health import NodeHealth
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -24,40 +25,11 @@ from pytest_metersphere.reports.document import (
     Validity,
 )
 from pytest_metersphere.reports.wording import plural, starts_add_up, starts_equation
-from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
 from pytest_metersphere.units import format_duration
 
 _MOST_TOLD = 20
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Planned:
-    """A scenario with the session's options applied, and who gets its users.
-
-    Attributes:
-        nodes: names, in the order of the pool.
-        capacities: what they had free.
-    """
-
-    scenario: Scenario
-    nodes: list[str]
-    capacities: list[int]
-    plan: Plan
-
-    def rows(self) -> list[PlanRow]:
-        """Return the shares over time."""
-        return timetable(self.plan, self.scenario.profile)
-
-    def rates(self) -> list[RateRow]:
-        """Return the nodes' shares of the arrivals over time, none in the closed model."""
-        arrivals = self.scenario.profile.arrivals
-        return [] if arrivals is None else rate_timetable(self.plan, arrivals)
-
-    def shares(self) -> list[int]:
-        """Return the users of each node at the peak."""
-        return self.plan.shares(self.scenario.profile.peak)
 
 
 @dataclasses.dataclass(slots=True)
@@ -79,25 +51,33 @@ class Course:
     overdue: set[str] = dataclasses.field(default_factory=set)
 
 
-def result_of(run: Run, planned: Planned, intake: Intake, course: Course) -> ScenarioResult:
-    """Return the judged result of a run, however far it came."""
-    return _Outcome(run, planned, intake, course).result()
+def results_of(run: Run, planned: Sequence[Planned], intake: Intake, course: Course) -> list[ScenarioResult]:
+    """Return the judged results of a run's scenarios, however far it came."""
+    return [_Outcome(run, each, place, intake, course).result() for place, each in enumerate(planned)]
 
 
 class _Outcome:
-    """Puts the result of one run together."""
+    """Puts the result of one scenario of a run together.
 
-    def __init__(self, run: Run, planned: Planned, intake: Intake, course: Course) -> None:
+    What was lost makes all scenarios of the run invalid: the nodes' frames tell of all of them.
+    """
+
+    def __init__(self, run: Run, planned: Planned, place: int, intake: Intake, course: Course) -> None:
         self._run = run
         self._planned = planned
+        self._place = place
         self._intake = intake
         self._collector = intake.collector
+        self._data = intake.collector.scenarios[place]
         self._course = course
         self._names = {item.id: item.node.name for item in run.slices}
 
     def result(self) -> ScenarioResult:
-        scenario, data = self._planned.scenario, self._collector.scenarios[0]
-        duration = self._duration()
+        scenario, data = self._planned.scenario, self._data
+        ended = self._ended()
+        duration = max(0.0, ended - scenario.profile.warmup)
+        if self._run.scenarios > 1:
+            data.series.end(math.ceil(ended))
         invalid = self._invalid_reasons()
         judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
@@ -109,6 +89,7 @@ class _Outcome:
             file=scenario.path,
             line=scenario.line,
             run_id=self._run.id,
+            group=scenario.group if self._run.scenarios > 1 else "",
             started_at=self._course.started_at,
             verdict=judgement.verdict,
             findings=judgement.findings,
@@ -121,7 +102,7 @@ class _Outcome:
             service=service,
             labels=compose.label_infos(data.measured, duration, data.series),
             series=series,
-            nodes=[self._node_result(item) for item in self._run.slices],
+            nodes=[self._node_result(item) for item in self._run.slices if item.parts[self._place].users],
             ledger=ledger,
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
@@ -133,12 +114,13 @@ class _Outcome:
                 *compose.dropped_warnings(ledger, scenario.profile.peak),
                 *self._health_told(lambda health, node: health.warnings(node, response.p95)),
                 *self._kafka_warnings(),
+                *filter(None, [self._planned.without_row()]),
             ],
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
         thresholds = [parse(text) for text in self._planned.scenario.thresholds]
-        measured = self._collector.scenarios[0].measured
+        measured = self._data.measured
         judgement = decide(
             thresholds,
             measured,
@@ -153,7 +135,7 @@ class _Outcome:
         return msgspec.structs.replace(judgement, verdict="error", findings=[finding])
 
     def _errors(self) -> list[ErrorInfo]:
-        data = self._collector.scenarios[0]
+        data = self._data
         errors = compose.error_infos(data.measured, data.warmup)
         if self._course.not_started:
             message = self._course.not_started.splitlines()[0]
@@ -164,13 +146,18 @@ class _Outcome:
             )
         return errors
 
-    def _duration(self) -> float:
-        """Return the measured seconds: from the end of the warm-up to the end of the last user."""
-        ends = [
-            data.manifest.ended_at if data.manifest else data.complete + 1.0
-            for data in self._collector.slices.values()
-        ]
-        return max(0.0, max(ends, default=0.0) - self._planned.scenario.profile.warmup)
+    def _ended(self) -> float:
+        """Return the seconds from go to the end of the scenario's last user, as far as it is known."""
+        ends = [self._ended_on(item) for item in self._run.slices if item.parts[self._place].users]
+        return max(ends, default=0.0)
+
+    def _ended_on(self, item: Slice) -> float:
+        data = self._collector.slices[item.id]
+        if data.manifest is None:
+            profile = self._planned.scenario.profile
+            return min(data.complete + 1.0, profile.duration + profile.graceful_stop)
+        ends = data.manifest.ends
+        return ends[self._place] if len(ends) > self._place else data.manifest.ended_at
 
     def _invalid_reasons(self) -> list[str]:
         reasons = self._spread_reasons()
@@ -230,11 +217,12 @@ class _Outcome:
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
         health, known = data.health, bool(data.cpu_seconds)
+        share = data.share(self._place)
         return NodeResult(
             name=item.node.name,
-            users=data.users,
-            requests=data.requests,
-            failures=data.failures,
+            users=share.users,
+            requests=share.requests,
+            failures=share.failures,
             cpu=health.cpu / data.cpu_seconds if known else None,
             loop_lag_p99=health.lag if known else None,
             start_lag_p99=health.start_lag if known else None,
@@ -254,7 +242,7 @@ class _Outcome:
 
     def _ledger(self) -> Ledger:
         slices = self._collector.slices.values()
-        data = self._collector.scenarios[0]
+        data = self._data
         counted, warmup = data.measured.exchanges, data.warmup.exchanges
         interrupted = data.measured.interrupted + data.warmup.interrupted
         return Ledger(

@@ -40,12 +40,27 @@ class ScenarioData:
 
 
 @dataclasses.dataclass(slots=True)
+class ShareData:
+    """What is known of a scenario's share of one slice.
+
+    Attributes:
+        users: most users alive at once.
+        requests: those of the measured phase.
+        failures: failed ones among them.
+    """
+
+    users: int = 0
+    requests: int = 0
+    failures: int = 0
+
+
+@dataclasses.dataclass(slots=True)
 class SliceData:
     """What is known of one slice.
 
     Attributes:
         totals: what its frames add up to, all phases.
-        users: most users alive at once.
+        shares: what is known of each scenario's share, by its place in the run.
         health: how its workers fared.
         cpu_seconds: number of seconds reported by any worker.
         complete: last second that it has reported completely, -1 before any.
@@ -56,14 +71,16 @@ class SliceData:
     node: str
     incarnation: int
     totals: Totals = dataclasses.field(default_factory=Totals)
-    requests: int = 0
-    failures: int = 0
-    users: int = 0
+    shares: dict[int, ShareData] = dataclasses.field(default_factory=dict)
     health: NodeHealth = dataclasses.field(default_factory=NodeHealth)
     cpu_seconds: int = 0
     complete: int = -1
     manifest: Manifest | None = None
     receipts: Receipts = dataclasses.field(default_factory=Receipts)
+
+    def share(self, place: int) -> ShareData:
+        """Return what is known of the share of one scenario."""
+        return self.shares.setdefault(place, ShareData())
 
     @property
     def sent(self) -> int:
@@ -223,7 +240,7 @@ class Collector:
 
 def _account(data: SliceData, frame: Frame) -> None:
     totals = data.totals
-    for tally in frame.tallies:
+    for place, tally in enumerate(frame.tallies):
         requests, failures = tally.requests, tally.failures
         totals.iterations += tally.iterations
         totals.failed_iterations += tally.failed_iterations
@@ -234,10 +251,11 @@ def _account(data: SliceData, frame: Frame) -> None:
         totals.scheduled_iterations += tally.scheduled_iterations
         totals.started_iterations += tally.started_iterations
         totals.dropped_iterations += tally.dropped_iterations
+        share = data.share(place)
+        share.users = max(share.users, tally.users)
         if frame.phase == "measured":
-            data.requests += requests
-            data.failures += failures
-    data.users = max(data.users, sum(tally.users for tally in frame.tallies))
+            share.requests += requests
+            share.failures += failures
 
 
 def _some(numbers: set[int]) -> str:

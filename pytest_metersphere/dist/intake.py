@@ -44,7 +44,7 @@ class Intake:
         self._progress: dict[str, tuple[int, float]] = {}
         self._offsets: dict[int, int] = {}
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
-        self.collector = Collector(run.id, run.key, slices, 1, run.interval)
+        self.collector = Collector(run.id, run.key, slices, run.scenarios, run.interval)
 
     def prepare(self) -> None:
         """Note where the frames of the run will begin; to be called before go.

@@ -250,6 +250,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         incarnation: tells it from an earlier one with the same id.
         last_sequence: sequence of its last frame, 0 when it sent none.
         ended_at: seconds from go to the end of its last user.
+        ends: the same for each scenario, 0 for one without users there; empty when go never came.
         stopped: it was told to stop before its profile ended, or its lease ran out.
         reason: why it was cut off, one line; empty when its workers ended by themselves.
         aborted: reason when the scenario called pytest.exit.
@@ -262,6 +263,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     incarnation: int
     last_sequence: int
     ended_at: float
+    ends: list[float] = []
     stopped: bool = False
     reason: str = ""
     aborted: str = ""

@@ -82,15 +82,17 @@ class Life:
         self._profile = scenario.profile
         self._part = part
         self._around = around
+        self._user = user
         self._turns = turns
         self._due = turns.due
         self._given = turns.pool is not None
         self._dismissed = False
         self._present = False
         self._keeps_time = turns.pool is not None or scenario.pacing is not None
-        self._meter = Meter(user, around.node, part, around.recorder)
+        self._meter = Meter(callee.part.before + user, around.node, part, around.recorder)
         self._meter.iteration = turns.done
-        self._pacer = Pacer(scenario.think, seed=user, pacing=scenario.pacing)
+        self._meter.lease(callee.part.rows, user)
+        self._pacer = Pacer(scenario.think, seed=self._meter.user, pacing=scenario.pacing)
         self._deadline: asyncio.TimerHandle | None = None
         self.ends = ends
         self.latest = ends
@@ -195,7 +197,7 @@ class Life:
         self._absent()
         if self._given:
             self._around.recorder.dropped(self._part, self._due)
-        self._around.left(self._part, self._meter.user)
+        self._around.left(self._part, self._user)
 
 
 class AsyncLife(Life):

@@ -48,8 +48,8 @@ class LoadRunner:
         self._lives: dict[tuple[int, int], Life] = {}
         self._done: dict[tuple[int, int], int] = {}
         self._changed = asyncio.Event()
-        self._last_end = 0.0
         self._go = 0.0
+        self._ends = [0.0] * len(callees)
         self._reported = 0
         self._aborted = ""
         self._arrivals: asyncio.Task[None] | None = None
@@ -83,7 +83,8 @@ class LoadRunner:
             task.cancel()
         await asyncio.wait([ticks, watch])
         self._report(math.floor(time.monotonic() - self._go) + 1)
-        self._send(Ended(at=max(0.0, self._last_end - self._go), aborted=self._aborted))
+        ends = [max(0.0, end - self._go) for end in self._ends]
+        self._send(Ended(at=max(ends), aborted=self._aborted, ends=ends))
 
     def stop(self, grace: float) -> None:
         """Let no user begin anything more; running iterations get `grace` seconds."""
@@ -155,7 +156,7 @@ class LoadRunner:
 
     def left(self, part: int, user: int) -> None:
         """Note that a user is gone; called on the event loop."""
-        self._last_end = time.monotonic()
+        self._ends[part] = time.monotonic()
         life = self._lives.pop((part, user), None)
         if life is not None:
             self._done[part, user] = life.iterations
@@ -174,7 +175,8 @@ class LoadRunner:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:
-                self._last_end = time.monotonic()
+                for part, _ in self._lives:
+                    self._ends[part] = time.monotonic()
                 return
 
     async def _close_shared(self) -> None:

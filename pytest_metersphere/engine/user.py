@@ -13,6 +13,8 @@ import pytest
 
 from pytest_metersphere.engine.failures import Interrupted, exemplar, group_of, kind_of
 from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.engine.rows import Rows
+from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.metrics.frame import Kind
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Meter:
         self.node = node
         self.leaving = False
         self.waited = False
+        self._rows: Rows | None = None
+        self._number = 0
+        self._row: dict[str, Any] | None = None
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
         self._late = 0.0
@@ -71,6 +76,21 @@ class Meter:
         if kind == "transaction" and (self._first is None or start <= self._first):
             return start - self._late
         return start
+
+    def lease(self, rows: Rows | None, number: int) -> None:
+        """Let the user have its row of these (None: no data file); `number` counts within its scenario."""
+        self._rows, self._number = rows, number
+
+    def row(self) -> dict[str, Any]:
+        """Return the user's row of the data file, the same dict each time (ConfigError without a file)."""
+        if self._row is None:
+            if self._rows is None:
+                raise ConfigError(
+                    "vu.data: the scenario has no data file; name one in its mark, "
+                    '@pytest.mark.load_scenario(data="users.csv")'
+                )
+            self._row = self._rows.of(self._number)
+        return self._row
 
     def sample(
         self,
@@ -243,6 +263,18 @@ class _User:
     def node(self) -> str:
         """Return the name of the node on which the user lives."""
         return self._meter.node
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the user's row of the scenario's data file.
+
+        Text by column for CSV, a JSON object for JSON Lines; no other user of the run has the row, unless
+        there are fewer rows than users and `data_end="cycle"`.
+
+        Raises:
+            ConfigError: the mark names no data file.
+        """
+        return self._meter.row()
 
     def sample(self, label: str) -> Timed:
         """Time a block as one sample: a database call, gRPC, a queue, anything."""

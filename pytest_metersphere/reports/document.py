@@ -299,6 +299,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
             follow from it.
         iterations_excused: a threshold said how many iterations may fail, so that the failed ones are
             no failure by themselves.
+        group: the group with which it ran as one run, empty when it ran alone.
     """
 
     nodeid: str
@@ -324,6 +325,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     go_spread_s: float | None = None
     iterations_excused: bool = False
     warnings: list[str] = []
+    group: str = ""
 
 
 class Document(msgspec.Struct, kw_only=True):

@@ -152,6 +152,7 @@ def _properties(document: Document, scenario: ScenarioResult) -> dict[str, str]:
     session = document.session
     named = {
         "run_id": scenario.run_id,
+        **({"group": scenario.group} if scenario.group else {}),
         "verdict": scenario.verdict,
         "pool": session.pool,
         "nodes": " ".join(entry.node for entry in scenario.plan),

@@ -128,7 +128,12 @@ def _add_details(page: Page, scenario: ScenarioResult) -> None:
     page.fold("Errors", where, *_errors(scenario))
     page.fold("Nodes", where, *_nodes(scenario))
     page.fold("Ledger and validity", where, *_ledger(scenario))
-    page.fold("Load asked for", where, [], [f"- {line}" for line in profile_sentences(scenario.profile)])
+    page.fold(
+        "Load asked for",
+        where,
+        [],
+        [f"- {line}" for line in profile_sentences(scenario.profile, escape(scenario.group))],
+    )
 
 
 def _thresholds(scenario: ScenarioResult) -> tuple[list[str], list[str]]:

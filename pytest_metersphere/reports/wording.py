@@ -14,6 +14,7 @@ from pytest_metersphere.reports.document import (
     Verdict,
 )
 from pytest_metersphere.reports.figures import count, duration, rate
+from pytest_metersphere.reports.text import one_line
 
 WORST_FIRST: tuple[Verdict, ...] = ("aborted", "error", "invalid", "failed", "passed")
 _MEANINGS: dict[Verdict, str] = {
@@ -70,9 +71,11 @@ def warnings_of(scenario: ScenarioResult) -> list[str]:
     return [f"warning: {warning}" for warning in scenario.warnings]
 
 
-def profile_sentences(profile: ProfileInfo) -> list[str]:
+def profile_sentences(profile: ProfileInfo, group: str = "") -> list[str]:
     """Return the load that was asked for, one short sentence for each part of it."""
     parts = _stage_phrases(profile) if profile.arrivals is None else _rate_phrases(profile, profile.arrivals)
+    if group:
+        parts.append(f"at the same time as the others of group {one_line(group)}, on the same nodes")
     if profile.pacing_s is not None:
         parts.append(f"an iteration of each user every {duration(profile.pacing_s)}")
     elif profile.arrivals is None:

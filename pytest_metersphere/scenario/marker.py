@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import posixpath
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
 from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
 from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.model import DataEnd, DataFile, Scenario
 from pytest_metersphere.scenario.profile import (
     DEFAULT_HOLD,
     DEFAULT_USERS,
@@ -54,6 +57,9 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     think: tuple[float, float] | None = None
     pacing: float | None = None
     graceful_stop: float | None = None
+    data: str | None = None
+    data_end: DataEnd | None = None
+    group: str | None = None
 
     @property
     def rate_stages(self) -> tuple[RateStage, ...]:
@@ -74,6 +80,9 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 KEYWORDS = _Asked.__struct_fields__
 """The keywords of `load_scenario`."""
 
+DATA_SUFFIXES = (".csv", ".jsonl")
+"""How names of data files end."""
+
 _PLAIN = ("users", "rate", "ramp", "hold")
 _OPEN_ONLY = ("max_users", "arrivals")
 _CLOSED_ONLY = {
@@ -84,6 +93,8 @@ _CLOSED_ONLY = {
     "pacing": "no user has a pace of its own",
 }
 _ALTERNATIVES = (("iterations", "shared_iterations"), ("think", "pacing"))
+_LONGEST_NAME = 100
+_ENDS: tuple[DataEnd, ...] = get_args(DataEnd)
 
 
 def merge_marks(
@@ -110,6 +121,7 @@ def merge_marks(
         for mark in marks:
             asked = _merged(asked, _read(mark))
         profile = _profile(asked, seed=zlib.crc32(nodeid.encode()))
+        data = _data_file(asked, path)
     except ConfigError as error:
         raise ConfigError(f"{path}:{line}: {error}") from None
     return Scenario(
@@ -121,6 +133,8 @@ def merge_marks(
         think=asked.think or (0.0, 0.0),
         is_async=is_async,
         pacing=asked.pacing,
+        data=data,
+        group=asked.group or "",
     )
 
 
@@ -182,6 +196,9 @@ def _read(mark: MarkLike) -> _Asked:
         think=_take(mark, "think", _think),
         pacing=_take(mark, "pacing", _period),
         graceful_stop=_take(mark, "graceful_stop", _seconds),
+        data=_take(mark, "data", _data_name),
+        data_end=_take(mark, "data_end", _data_end),
+        group=_take(mark, "group", _group),
     )
 
 
@@ -199,6 +216,9 @@ _EXAMPLES = {
     "think": 'think="1s" or think="1s-3s"',
     "pacing": 'pacing="2s"',
     "graceful_stop": 'graceful_stop="30s"',
+    "data": 'data="users.csv"',
+    "data_end": 'data_end="cycle", "stop" or "fail"',
+    "group": 'group="peak"',
 }
 DESCRIPTIONS = {
     "users": f"Virtual users at the peak; {DEFAULT_USERS} when nothing is said",
@@ -349,6 +369,46 @@ def _some_of_them(stages: tuple[AnyStage, ...]) -> tuple[AnyStage, ...]:
         what = "users" if isinstance(stages[0], Stage) else "a rate"
         raise ConfigError(f"no stage has {what}, at least one needs some")
     return stages
+
+
+def _data_name(value: object) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        raise ConfigError(f"{value!r} is not the name of a file")
+    name = os.fspath(value)
+    suffix = PurePath(name).suffix.lower() if isinstance(name, str) else ""
+    if not isinstance(name, str) or suffix not in DATA_SUFFIXES:
+        known = " or ".join(DATA_SUFFIXES)
+        raise ConfigError(f"the name of a data file ends with {known}{did_you_mean(suffix, DATA_SUFFIXES)}")
+    return name
+
+
+def _data_end(value: object) -> DataEnd:
+    for known in _ENDS:
+        if value == known:
+            return known
+    hint = did_you_mean(value, _ENDS) if isinstance(value, str) else ""
+    raise ConfigError(f"{value!r} is none of {', '.join(_ENDS)}{hint}")
+
+
+def _group(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{value!r} is not the name of a group, which is a text")
+    if not value.isprintable() or len(value) > _LONGEST_NAME:
+        raise ConfigError(f"the name of a group is one line of at most {_LONGEST_NAME} characters")
+    return value.strip()
+
+
+def _data_file(asked: _Asked, test: str) -> DataFile | None:
+    """Return the data file of a scenario whose test is in the file `test`, relative to the rootdir."""
+    if asked.data is None:
+        if asked.data_end is not None:
+            raise ConfigError(
+                f"load_scenario(data_end={asked.data_end!r}): there is no data that could end; correct: "
+                f'data="users.csv", data_end={asked.data_end!r}'
+            )
+        return None
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(test), PurePath(asked.data).as_posix()))
+    return DataFile(asked.data, path, asked.data_end or "cycle")
 
 
 def _merged(outer: _Asked, inner: _Asked) -> _Asked:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 
 from pytest_metersphere.engine import runner
+from pytest_metersphere.engine.rows import Rows, packed_fields
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.scenario.fixtures import THE_USER
@@ -815,6 +818,36 @@ def test_scenarios_of_a_run_are_counted_apart() -> None:
     assert [outcome.tally(part).iterations for part in (0, 1)] == [4, 9]
     assert [outcome.tally(part).users for part in (0, 1)] == [2, 3]
     assert all(len(report.tallies) == 2 for report in outcome.seconds)
+
+
+def test_each_scenario_of_a_run_has_an_end_of_its_own() -> None:
+    """The worker ends with the last of them."""
+    outcome = run(
+        callee(scenario("async", quick), users=1, hold=0.1),
+        callee(scenario("thread", quick), users=1, hold=0.6),
+    )
+
+    first, last = outcome.ended.ends
+    assert 0.1 <= first < last == outcome.ended.at
+    assert last >= 0.6
+
+
+@both_kinds
+def test_users_of_a_later_scenario_go_on_counting(kind: Kind) -> None:
+    """Their ids are unique over the run; their rows go by their number in the scenario."""
+    log: list[tuple[int, str]] = []
+
+    def steps(vu: Any) -> Steps:
+        log.append((vu.id, vu.data["n"]))
+        yield 0.001
+
+    rows = Rows(names=["n"], length=3, rows={n: packed_fields([f"row {n}"]) for n in range(3)}, first=1)
+    plain = callee(scenario(kind, steps), users=2, hold=FOREVER, iterations=1)
+    part = msgspec.structs.replace(plain.part, before=10, rows=rows)
+
+    run(dataclasses.replace(plain, part=part))
+
+    assert sorted(log) == [(11, "row 1"), (12, "row 2")]
 
 
 def test_a_worker_without_users_ends_at_once() -> None:

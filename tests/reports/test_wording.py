@@ -131,6 +131,15 @@ def test_the_load_is_told_in_short_sentences(profile: ProfileInfo, sentences: li
     assert profile_sentences(profile) == [*sentences, "30 s to end gracefully"]
 
 
+def test_a_group_is_told_behind_the_curve() -> None:
+    """In one line, whatever its name; without a group there is no such sentence."""
+    profile = _profile((None, 5))
+
+    first, group, *others = profile_sentences(profile, "pe\nak")
+    assert group == "at the same time as the others of group pe ak, on the same nodes"
+    assert profile_sentences(profile) == [first, *others]
+
+
 @pytest.mark.parametrize(
     ("expr", "observed", "limit", "texts"),
     [

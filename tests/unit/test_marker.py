@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
 from pytest_metersphere.scenario.marker import KEYWORDS, merge_marks, threshold_texts
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.model import DataFile, Scenario
 from pytest_metersphere.scenario.profile import Profile, Stage
 
 WHERE = "tests/test_shop.py:12: "
@@ -289,7 +290,7 @@ def test_an_unknown_keyword_is_told_with_the_nearest_and_all() -> None:
     assert text.endswith("did you mean 'users'?")
 
 
-@pytest.mark.parametrize("keyword", ["data", "data_end", "group", "jmx"])
+@pytest.mark.parametrize("keyword", ["jmx"])
 def test_a_keyword_of_a_later_version_is_unknown(keyword: str) -> None:
     """Nothing is accepted in silence."""
     assert f"there is no keyword {keyword!r}" in complaint({keyword: "x"})
@@ -456,3 +457,24 @@ def test_a_bad_threshold_mark_is_told_with_its_place(mark: pytest.MarkDecorator,
         threshold_texts([mark.mark], path="tests/test_shop.py", line=12)
 
     assert str(caught.value) == f'{WHERE}{piece}, write for example threshold("p95 < 300ms")'
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("users.csv", "tests/users.csv"),
+        ("deep/users.JSONL", "tests/deep/users.JSONL"),
+        ("../users.csv", "users.csv"),
+        (PurePosixPath("users.csv"), "tests/users.csv"),
+        ("/data/users.csv", "/data/users.csv"),
+    ],
+)
+def test_a_data_file_is_found_from_the_folder_of_the_test(name: Any, path: str) -> None:
+    """Texts and paths; an absolute name stays what it is."""
+    assert merged({"data": name}).data == DataFile(str(name), path, "cycle")
+
+
+def test_data_and_its_end_may_come_from_different_marks() -> None:
+    """The module names the file, the function what happens at its end."""
+    assert merged({"data": "a.csv"}, {"data_end": "fail"}).data == DataFile("a.csv", "tests/a.csv", "fail")
+    assert merged({"users": 3}).data is None
