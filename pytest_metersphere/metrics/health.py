@@ -164,8 +164,8 @@ class NodeHealth:
             if p95 and found.most > LAG_SHARE * p95:
                 told.append(
                     f"node {node}, worker {worker}: {_LATE[strain]}, by {format_duration(found.most)} for "
-                    f"{RUNNING} seconds running {found.when} (p99 of each), more than a tenth of the reported "
-                    f"p95, {format_duration(p95)}: times may be too long by so much"
+                    f"{RUNNING} seconds running {found.when} (p99 of each), more than a tenth of the "
+                    f"reported p95, {format_duration(p95)}: times may be too long by so much"
                 )
         return told
 
