@@ -17,8 +17,8 @@ from pytest_metersphere.scenario.profile import Profile
 class Guest(Protocol):
     """A user that runs an iteration when one is due."""
 
-    def give(self, due: float) -> None:
-        """Run an iteration that was due at this clock reading."""
+    def give(self, due: float) -> bool:
+        """Run an iteration that was due at this clock reading; return False when it has to go already."""
 
     def dismiss(self) -> None:
         """Nothing is due any more."""
@@ -41,13 +41,18 @@ class UserPool:
 
     def start(self, due: float, make: Callable[[int, float], None]) -> None:
         """Let a free user begin what is due; `make` a new one with its id when none is free, or drop it."""
-        guest = self._next()
-        dropped = guest is None and not self._unborn
+        given = self._given(due)
+        dropped = not given and not self._unborn
         self._recorder.scheduled(self._part, due, dropped=dropped)
-        if guest is not None:
-            guest.give(due)
-        elif not dropped:
+        if not given and not dropped:
             make(self._unborn.popleft(), due)
+
+    def _given(self, due: float) -> bool:
+        """Return whether a free user has taken what is due."""
+        while (guest := self._next()) is not None:
+            if guest.give(due):
+                return True
+        return False
 
     def _next(self) -> Guest | None:
         try:

@@ -141,6 +141,13 @@ class Life:
             return self._given and not self._meter.leaving
         return self.wants_more() and (self._turns.shared is None or self._turns.shared.take())
 
+    def _take(self, due: float) -> bool:
+        """Note what is due, unless the user has to go."""
+        if self._meter.leaving:
+            return False
+        self._due, self._given = due, True
+        return True
+
     def _started(self) -> float:
         """Note that an iteration begins; return the clock reading."""
         now = time.monotonic()
@@ -331,10 +338,12 @@ class AsyncLife(Life):
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)
 
-    def give(self, due: float) -> None:
-        """Run an iteration that was due at this clock reading."""
-        self._due, self._given = due, True
+    def give(self, due: float) -> bool:
+        """Run an iteration that was due at this clock reading; return False when the user has to go."""
+        if not self._take(due):
+            return False
         self._wake()
+        return True
 
     def dismiss(self) -> None:
         """Go: nothing is due any more."""
@@ -391,10 +400,12 @@ class ThreadLife(Life):
         self._called.set()
         self._loop.close()
 
-    def give(self, due: float) -> None:
-        """Run an iteration that was due at this clock reading."""
-        self._due, self._given = due, True
+    def give(self, due: float) -> bool:
+        """Run an iteration that was due at this clock reading; return False when the user has to go."""
+        if not self._take(due):
+            return False
         self._called.set()
+        return True
 
     def dismiss(self) -> None:
         """Go: nothing is due any more."""

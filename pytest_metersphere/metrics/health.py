@@ -151,23 +151,34 @@ class NodeHealth:
     def warnings(self, node: str, p95: float | None) -> list[str]:
         """Return what may have distorted the numbers of a node, one sentence each.
 
-        `p95` is the reported response time in seconds, None without one.
+        `p95` is the reported response time in seconds, None without one. Of a worker's loop and starts only
+        what was later is told, and nothing of one that was too late.
         """
-        told = []
-        for (strain, worker), found in sorted(self._doubts.items()):
-            where = f"node {node}, worker {worker}"
-            if strain == "CPU":
+        told = [
+            f"node {node}, worker {worker} used {found.most:.2f} cores for {RUNNING} seconds running "
+            f"{found.when}: its event loop has one and may be at its end; {_FEWER}"
+            for (strain, worker), found in sorted(self._doubts.items())
+            if strain == "CPU"
+        ]
+        for worker, (strain, found) in sorted(self._latest().items()):
+            if p95 and found.most > LAG_SHARE * p95:
                 told.append(
-                    f"{where} used {found.most:.2f} cores for {RUNNING} seconds running {found.when}: its "
-                    f"event loop has one and may be at its end; {_FEWER}"
-                )
-            elif p95 and found.most > LAG_SHARE * p95:
-                told.append(
-                    f"{where}: {_LATE[strain]}, by {format_duration(found.most)} for {RUNNING} seconds "
-                    f"running {found.when} (p99 of each), more than a tenth of the reported p95, "
-                    f"{format_duration(p95)}: times may be too long by so much"
+                    f"node {node}, worker {worker}: {_LATE[strain]}, by {format_duration(found.most)} for "
+                    f"{RUNNING} seconds running {found.when} (p99 of each), more than a tenth of the "
+                    f"reported p95, {format_duration(p95)}: times may be too long by so much"
                 )
         return told
+
+    def _latest(self) -> dict[int, tuple[Strain, _Excess]]:
+        """Return what was latest of each worker that was late, but not too late."""
+        latest: dict[int, tuple[Strain, _Excess]] = {}
+        for (strain, worker), found in self._doubts.items():
+            if strain not in _LATE or any((late, worker) in self._limits for late in _LATE):
+                continue
+            known = latest.get(worker)
+            if known is None or found.most > known[1].most:
+                latest[worker] = (strain, found)
+        return latest
 
 
 def _note(where: dict[tuple[Strain, int], _Excess], key: tuple[Strain, int], found: _Excess) -> None:

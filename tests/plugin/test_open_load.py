@@ -12,7 +12,7 @@ OPEN = """
     import asyncio
     import pytest
 
-    @pytest.mark.load_scenario(rate="100/s", hold="3s", warmup="1s", max_users=60)
+    @pytest.mark.load_scenario(rate="100/s", hold="3s", warmup="1s", max_users=300)
     @pytest.mark.threshold("dropped_iterations == 0")
     @pytest.mark.threshold("dropped_rate < 1%")
     async def test_enough(vu):
@@ -31,7 +31,7 @@ def test_iterations_start_at_a_rate_over_several_nodes(project: Project) -> None
     """Exactly as many as the curve is good for are scheduled; each was started, or dropped and judged."""
     project.write("test_open.py", OPEN)
 
-    done = project.run("--ms-pool=local=30+20+10")
+    done = project.run("--ms-pool=local=150+100+50")
 
     assert done.counts == {"passed": 1, "failed": 1}, done.text
     enough, few = done.scenario("test_enough"), done.scenario("test_too_few")
@@ -39,9 +39,9 @@ def test_iterations_start_at_a_rate_over_several_nodes(project: Project) -> None
     assert (ledger.scheduled, ledger.started, ledger.dropped) == (300, 300, 0)
     assert (enough.totals.iterations, enough.totals.requests) == (200, 200)
     assert sum(node.requests for node in enough.nodes) == 200
-    assert [entry.users for entry in enough.plan] == [30, 20, 10]
+    assert [entry.users for entry in enough.plan] == [150, 100, 50]
     assert enough.profile.arrivals is not None
-    assert (enough.profile.users, enough.profile.arrivals.scheduled) == (60, 300)
+    assert (enough.profile.users, enough.profile.arrivals.scheduled) == (300, 300)
     done.line("300 iterations scheduled = 300 started + 0 dropped")
     assert few.profile.arrivals is not None
     assert few.ledger.scheduled == few.profile.arrivals.scheduled == few.ledger.started + few.ledger.dropped

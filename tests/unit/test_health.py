@@ -112,6 +112,17 @@ def test_without_a_reported_time_there_is_nothing_to_compare_with() -> None:
     assert seen(WorkerHealth(0, 0.5, 0.0, lag_held=LAG_LIMIT)).warnings("n1", None) == []
 
 
+def test_of_loop_and_starts_what_was_later_is_warned_of() -> None:
+    """One sentence for each worker; none for one of which a reason is told."""
+    node = seen(late(loop=0.02, start=0.03), late(loop=0.04, start=0.03, worker=1), late(loop=0.04, worker=2))
+    node.add(late(start=WORSE, worker=2), 9)
+
+    first, second = node.warnings("n1", 0.1)
+
+    assert "worker 0: iterations began late, by 30 ms" in first
+    assert "worker 1: its event loop ran late, by 40 ms" in second
+
+
 def test_a_core_in_full_use_is_a_warning() -> None:
     """By itself it says nothing about the numbers."""
     node = seen(WorkerHealth(0, 1.0, 0.0, cpu_held=CPU_LIMIT), WorkerHealth(0, 1.0, 0.0, cpu_held=0.97))
