@@ -229,6 +229,9 @@ class Totals(msgspec.Struct, kw_only=True):
         failures: those of them that failed.
         exchanges: HTTP exchanges of these.
         interrupted: HTTP exchanges begun and not finished when their user was stopped.
+        scheduled_iterations: iterations of the open model that were due.
+        started_iterations: those of them that began.
+        dropped_iterations: those of them that did not, as no user was free or the load had to end.
     """
 
     iterations: int = 0

@@ -24,7 +24,12 @@ _ROUNDING = 1e-9
 
 
 class RateStage(msgspec.Struct, frozen=True):
-    """A straight piece of the curve: from the rate before it to `rate` (per second) in `duration` seconds."""
+    """A straight piece of the curve: from the rate before it to its own.
+
+    Attributes:
+        duration: seconds that it takes.
+        rate: arrivals per second at its end.
+    """
 
     duration: float
     rate: float

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, get_args
 import msgspec
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
-from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
+from pytest_metersphere.scenario.arrivals import LEAST_MAX_USERS, Arrivals, Process, RateStage
 from pytest_metersphere.scenario.model import DataEnd, DataFile, Scenario
 from pytest_metersphere.scenario.profile import (
     DEFAULT_HOLD,
@@ -222,16 +222,30 @@ _EXAMPLES = {
 }
 DESCRIPTIONS = {
     "users": f"Virtual users at the peak; {DEFAULT_USERS} when nothing is said",
-    "ramp": "Time from no users to the peak; none when nothing is said",
+    "rate": "Iterations that begin per second on the whole pool, whether earlier ones have ended or not (the "
+    "open model)",
+    "max_users": "Most users at once in the open model; a second's worth of the rate, at least "
+    f"{LEAST_MAX_USERS}, when nothing is said. A start that finds no user free is dropped and counted",
+    "arrivals": "How the starts of the open model are spread: `even` when nothing is said, or `poisson`",
+    "ramp": "Time from no users, or a rate of 0, to the peak; none when nothing is said",
     "hold": f"Time at the peak; {DEFAULT_HOLD:g}s when nothing is said, no end when `iterations` are",
-    "stages": "The whole curve, as pairs of a duration and the users at its end; it takes the place of "
-    "`users`, `ramp` and `hold`",
+    "stages": "The whole curve, as pairs of a duration and the users, or the rate, at its end; it takes the "
+    "place of `users` or `rate`, `ramp` and `hold`",
     "iterations": "How many times each user calls the test at most; no limit when nothing is said",
+    "shared_iterations": "How many times all users together call the test at most; no limit when nothing is "
+    "said",
     "warmup": "Time from the start whose samples do not count; none when nothing is said",
     "think": "Pause of each user between two iterations, or the shortest and the longest; none when nothing "
     "is said",
+    "pacing": "Time from the intended start of each user's iteration to that of its next one, in place of "
+    "`think`",
     "graceful_stop": "Time that a running iteration gets to end when its user must go; 30s when nothing is "
     "said",
+    "data": "File (.csv with a head, or .jsonl) with a row for each user, which has it as `vu.data`; beside "
+    "the test, or relative to it",
+    "data_end": "What becomes of users for whom no row is left: `cycle` (rows are used again) when nothing "
+    "is said, `stop` (they do not start), `fail` (no user does)",
+    "group": "Scenarios that name the same group run at the same time, as one run, each with its own verdict",
 }
 """What each keyword is for, for docs/options.md."""
 

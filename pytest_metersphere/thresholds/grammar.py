@@ -68,6 +68,8 @@ DESCRIPTIONS: Final = {
     "requests": "Number of requests and samples",
     "iterations": "Number of iterations that ended",
     "failed_iterations": "Number of iterations that failed",
+    "dropped_iterations": "Scheduled starts of the open model for which no user was free",
+    "dropped_rate": "Those, as a share of all scheduled starts",
 }
 """What each metric is, for docs/options.md; p95 stands for all percentiles."""
 
