@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test kafka lint clean
+.PHONY: help demo test kafka bench lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
+	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "PYTHON=/path/to/python3.12 chooses the interpreter for a new .venv"
@@ -27,6 +28,10 @@ test: $(VENV)/.test
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
 
+# fetches the other load generators into .cache/bench first; the tables go to bench-report
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.compare $(ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -34,7 +39,7 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) build dist ms-report examples/ms-report *.egg-info .*_cache
+	rm -rf $(VENV) build dist bench-report ms-report examples/ms-report *.egg-info .*_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' 2>/dev/null || { \
