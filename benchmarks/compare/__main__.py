@@ -26,15 +26,15 @@ from benchmarks.compare.server import BODY, Server
 from tests.kafka.broker import HINT, Broker, Recipe, jars
 
 _ROOT = Path(__file__).resolve().parents[2]
-_METHOD = (
-    "Server: nginx, one worker on one core, a fixed answer of {body} bytes, keep-alive. Load generator: all of its "
-    "processes on another core. CPU: user and system time of its whole tree of processes, as the kernel charged "
-    "it; a request costs the slope between a run of {short} s and one of {long} s, by the server's own count "
-    "(JMeter: 4 s later, when its compiler has settled; with 1,000 users 2 s later). `x Locust Fast`, `x k6`, "
-    "`x wrk`: how many times less CPU a request takes than there. All took turns in each of {repetitions} "
-    "repetitions at most; medians. Fixed rate: a server that takes 5 ms, each fiftieth time 25 ms, by its own clock "
-    "from the kernel's receipt of the request on; the truth is that plus the median way of a bare socket."
-)
+_METHOD = """\
+Server: nginx, one worker on one core, a fixed answer of {body} bytes, keep-alive. Load generator:
+all of its processes on another core. CPU: user and system time of its whole tree of processes, as
+the kernel charged it; a request costs the slope between a run of {short} s and one of {long} s, by
+the server's own count (JMeter: both 4 s longer, until its compiler has settled; with 1,000 users 2
+s). `x Locust Fast`, `x k6`, `x wrk`: how many times less CPU a request takes than there. All took
+turns in each of at most {repetitions} repetitions; medians. Fixed rate: a server that takes 5 ms,
+each fiftieth time 25 ms, by its own clock from the kernel's receipt of the request on; the truth is
+that plus the median way there and back of a bare socket."""
 
 
 def main() -> None:
@@ -56,8 +56,8 @@ def main() -> None:
     except MissingPart as missing:
         sys.exit(f"there is no server to measure with: {missing}")
     begin = time.monotonic()
-    os.sched_setaffinity(0, {where.server})
     results = Results(machine=machine.description(), method=_method(arguments.repetitions))
+    os.sched_setaffinity(0, {where.server})
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-nginx-")))
         target = stack.enter_context(Server(nginx, folder, {where.server}))
@@ -83,15 +83,15 @@ def _arguments() -> argparse.Namespace:
         "--only", nargs="+", default=[], metavar="NAME", help="load generators by parts of names"
     )
     parser.add_argument("--install-only", action="store_true", help="fetch the parts, measure nothing")
-    parser.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "bench", help="folder for the parts")
-    parser.add_argument("--output", type=Path, default=_ROOT / "bench-report", help="folder for the results")
+    parser.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "bench", help="folder of the parts")
+    parser.add_argument("--output", type=Path, default=_ROOT / "bench-report", help="folder of the tables")
     return parser.parse_args()
 
 
 def _method(repetitions: int) -> dict[str, str | int | float]:
     text = _METHOD.format(body=len(BODY), short=cost.SHORT, long=cost.LONG, repetitions=repetitions)
     return {
-        "text": text,
+        "text": " ".join(text.split()),
         "repetitions at most": repetitions,
         "seconds, short": cost.SHORT,
         "seconds, long": cost.LONG,

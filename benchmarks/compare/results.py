@@ -1,4 +1,4 @@
-"""What was measured, as the JSON file has it: every repetition's values, and the medians and ratios of them."""
+"""What was measured, as the JSON file has it: every repetition, and what the tables make of them."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Server:
         assert self._process is not None
         main = self._process.pid
         children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        return sum(machine.seconds_of(int(pid)) for pid in (main, *children))
+        return sum(machine.seconds_of(pid) for pid in (main, *map(int, children)))
 
 
 class Watch:

@@ -16,7 +16,7 @@ from benchmarks.compare.results import (
     Results,
 )
 
-NONE = "–"
+NONE = "-"
 _BUSY_NEIGHBOURS = 0.05
 _GIB = 2**30
 
@@ -24,8 +24,7 @@ _GIB = 2**30
 def render(results: Results) -> str:
     """Return the whole page; `results.derive()` has been called."""
     pieces = [_head(results)]
-    for course in dict.fromkeys(cost.course for cost in results.costs):
-        pieces.append(_costs(course, [cost for cost in results.costs if cost.course == course]))
+    pieces += [_costs(course, costs) for course, costs in _by_course(results.costs).items()]
     if results.accuracies:
         pieces.append(_accuracies(results.accuracies, results.method))
     if results.memories:
@@ -42,6 +41,13 @@ def _head(results: Results) -> str:
     lines = [f"# Benchmark, {machine['date']}", "", f"{where}, {machine['python']}."]
     lines += ["", str(results.method["text"])]
     return "\n".join(lines)
+
+
+def _by_course(costs: Iterable[Cost]) -> dict[str, list[Cost]]:
+    found: dict[str, list[Cost]] = {}
+    for cost in costs:
+        found.setdefault(cost.course, []).append(cost)
+    return found
 
 
 def _costs(course: str, costs: Sequence[Cost]) -> str:
@@ -111,9 +117,9 @@ def _many(many: ManyUsers) -> str:
     )
     return (
         f"## {many.users:,} users that think {many.think:.0f} s, on all cores\n\n"
-        f"Verdict: {many.verdict}. {per_thousand:.1f} MiB per 1,000 users ({many.memory / 2**20:.0f} MiB of all its "
-        f"processes), {many.cpu:.2f} cores, {many.connections:,} connections, {many.requests:,} requests seen by the "
-        f"server and {many.reported:,} reported{f'; {times}' if times else ''}."
+        f"Verdict: {many.verdict}. {per_thousand:.1f} MiB per 1,000 users ({many.memory / 2**20:.0f} MiB "
+        f"of all its processes), {many.cpu:.2f} cores, {many.connections:,} connections, {many.requests:,} "
+        f"requests seen by the server and {many.reported:,} reported{f'; {times}' if times else ''}."
     )
 
 
@@ -124,8 +130,10 @@ def _remarks(results: Results) -> str:
     lines += _neighbours(results.costs)
     for cost in results.costs:
         lines += _cost_remarks(cost)
-    for one in (*results.accuracies, *results.memories):
-        lines += [f"- {one.name}: {trouble}" for trouble in dict.fromkeys(one.troubles)]
+    rates = [(f"{one.name}, fixed rate", one.troubles) for one in results.accuracies]
+    idle = [(f"{one.name}, idle users", one.troubles) for one in results.memories]
+    for name, troubles in (*rates, *idle):
+        lines += [f"- {name.replace('**', '')}: {trouble}" for trouble in dict.fromkeys(troubles)]
     if results.many_trouble:
         lines.append(f"- Many users: {results.many_trouble}")
     lines.append(f"- It took {results.seconds / 60:.1f} minutes.")
@@ -135,8 +143,8 @@ def _remarks(results: Results) -> str:
 def _headroom(costs: Sequence[Cost]) -> list[str]:
     """Return how much more than the fastest load generator beside wrk the server can answer."""
     lines = []
-    for course in dict.fromkeys(cost.course for cost in costs):
-        rates = {cost.name: _fastest(cost) for cost in costs if cost.course == course and cost.kept}
+    for course, those in _by_course(costs).items():
+        rates = {cost.name: _fastest(cost) for cost in those if cost.kept}
         others = {name: rate for name, rate in rates.items() if name != WRK}
         if WRK in rates and others:
             name = max(others, key=lambda one: others[one])
@@ -155,10 +163,11 @@ def _neighbours(costs: Sequence[Cost]) -> list[str]:
     seen = spread(one.long.others for cost in costs for one in cost.kept)
     if seen is None or seen.median < _BUSY_NEIGHBOURS:
         return []
-    return [
+    line = (
         f"- **Not a quiet machine**: other programs, or its host, took {seen.median:.2f} cores meanwhile "
         f"(median; {seen.lowest:.2f} to {seen.highest:.2f}). These figures are provisional."
-    ]
+    )
+    return [line]
 
 
 def _cost_remarks(cost: Cost) -> list[str]:

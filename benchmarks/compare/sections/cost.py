@@ -22,7 +22,7 @@ _START_AND_END = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """Where and with how many users; `settles`: seconds by which both runs are longer, until all are there."""
+    """Where and with how many users; runs are `settles` seconds longer, until all of them are there."""
 
     name: str
     url: str

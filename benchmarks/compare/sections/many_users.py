@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from benchmarks.compare import server
 from benchmarks.compare.process import RunFailed, Running
