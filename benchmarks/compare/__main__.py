@@ -26,6 +26,7 @@ from benchmarks.compare.server import BODY, Server
 from tests.kafka.broker import HINT, Broker, Recipe, jars
 
 _ROOT = Path(__file__).resolve().parents[2]
+_CACHE, _REPORT = _ROOT / ".cache" / "bench", _ROOT / "bench-report"
 _METHOD = """\
 Server: nginx, one worker on one core, a fixed answer of {body} bytes, keep-alive. Load generator:
 all of its processes on another core. CPU: user and system time of its whole tree of processes, as
@@ -83,8 +84,8 @@ def _arguments() -> argparse.Namespace:
         "--only", nargs="+", default=[], metavar="NAME", help="load generators by parts of names"
     )
     parser.add_argument("--install-only", action="store_true", help="fetch the parts, measure nothing")
-    parser.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "bench", help="folder of the parts")
-    parser.add_argument("--output", type=Path, default=_ROOT / "bench-report", help="folder of the tables")
+    parser.add_argument("--cache", type=Path, default=_CACHE, help="folder of the parts")
+    parser.add_argument("--output", type=Path, default=_REPORT, help="folder of the tables")
     return parser.parse_args()
 
 

@@ -2,11 +2,11 @@
 
     python clock_server.py CORE
 
-Prints its port. Every GET is answered after 5 ms, each fiftieth after 25 ms, so that the 99th percentile lies
-in the middle of the slow ones. A request's time runs from the moment at which the kernel took it off
-the network (SO_TIMESTAMPNS, so waiting in the server's own queue is in it) to just before the answer is
-sent. The answer carries it in `X-Took-Ns`. `GET /truth` returns count, rate, p50 and p99 (seconds) as JSON and
-begins anew; `GET /now` is answered at once and not counted. Ends with its standard input.
+Prints its port. Every GET is answered after 5 ms, each fiftieth after 25 ms, so that the 99th percentile
+lies in the middle of the slow ones. A request's time runs from the moment at which the kernel took it
+off the network (SO_TIMESTAMPNS, so waiting in the server's own queue is in it) to just before the answer
+is sent. The answer carries it in `X-Took-Ns`. `GET /truth` returns count, rate, p50 and p99 (seconds) as
+JSON and begins anew; `GET /now` is answered at once and not counted. Ends with its standard input.
 """
 
 from __future__ import annotations
