@@ -129,7 +129,7 @@ def _broker(core: int, line_up: LineUp) -> Iterator[str]:
 def take_turns(tasks: Sequence[Task], repetitions: int, deadline: float) -> None:
     """Do all tasks in turns, repetition by repetition, as far as there is time.
 
-    A task is not begun when it took longer, the last time, than what is left. What has failed twice is left out.
+    A task that took longer, the last time, than what is left is not begun. What failed twice is left out.
     """
     lasted: dict[str, float] = {}
     failed: dict[str, int] = {}

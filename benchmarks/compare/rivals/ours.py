@@ -66,7 +66,7 @@ class Ours:
         return ""
 
     def command(self, load: Load, folder: Path) -> Command:
-        write_project(folder, self._form, load)
+        write_project(folder, self._form, load, open_model=knows_rates())
         pool = f"--ms-pool=local={load.users}"
         kafka = (f"--ms-kafka={self._kafka}",) if self._kafka else ()
         environment = {"SSL_CERT_FILE": str(self._authority)} if self._authority else {}
@@ -89,18 +89,18 @@ class Ours:
         )
 
 
-def write_project(folder: Path, form: str, load: Load) -> None:
-    """Write a project of one scenario into a folder."""
-    mark = ", ".join(f"{name}={value!r}" for name, value in _keywords(load).items())
+def write_project(folder: Path, form: str, load: Load, *, open_model: bool) -> None:
+    """Write a project of one scenario into a folder; a rate is kept by arrivals if the mark knows them."""
+    mark = ", ".join(f"{name}={value!r}" for name, value in _keywords(load, open_model=open_model).items())
     body = FORMS[form].format(url=load.url)
     text = f"import pytest\n\n\n@pytest.mark.load_scenario({mark})\n{body}"
     (folder / "test_load.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
 
 
-def _keywords(load: Load) -> dict[str, object]:
+def _keywords(load: Load, *, open_model: bool) -> dict[str, object]:
     """Return what the mark says."""
-    if load.rate and knows_rates():
+    if load.rate and open_model:
         return {"rate": f"{load.rate}/s", "max_users": load.users, "hold": f"{load.seconds}s"}
     keywords: dict[str, object] = {"users": load.users, "hold": f"{load.seconds}s"}
     if load.rate:
