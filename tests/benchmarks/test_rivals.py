@@ -135,22 +135,22 @@ def test_locust_users_share_the_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "timer"),
+    ("load", "pause"),
     [
         (Load(url=_URL, users=7, seconds=5), None),
         (Load(url=_URL, users=7, seconds=5, rate=100), "ConstantThroughputTimer"),
-        (Load(url=_URL, users=7, seconds=5, think=0.25), "ConstantTimer"),
+        (Load(url=_URL, users=7, seconds=5, think=0.25), "TestAction"),
     ],
 )
-def test_jmeters_plan(load: Load, timer: str | None) -> None:
-    """The plan is well-formed and holds threads, seconds, the server and at most one timer."""
+def test_jmeters_plan(load: Load, pause: str | None) -> None:
+    """The plan is well-formed and holds threads, seconds, the server and at most one way to pause."""
     root = ET.fromstring(plan(load))  # noqa: S314 - it reads what this project wrote
     values = {one.get("name"): one.text for one in root.iter() if one.get("name")}
-    timers = [one.tag for one in root.iter() if one.tag.endswith("Timer")]
+    pauses = [one.tag for one in root.iter() if one.get("testname") == "pause"]
 
     assert (values["ThreadGroup.num_threads"], values["ThreadGroup.duration"]) == ("7", "5")
     assert (values["HTTPSampler.domain"], values["HTTPSampler.port"]) == ("127.0.0.1", "8000")
-    assert timers == ([timer] if timer else [])
+    assert pauses == ([pause] if pause else [])
 
 
 @pytest.mark.parametrize("form", FORMS)

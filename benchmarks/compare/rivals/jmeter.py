@@ -108,12 +108,12 @@ def plan(load: Load) -> str:
         '<elementProp name="ThreadGroup.main_controller" elementType="LoopController" '
         f'guiclass="LoopControlPanel" testclass="LoopController">{loop}</elementProp></ThreadGroup><hashTree>'
         '<HTTPSamplerProxy guiclass="HttpTestSampleGui" testclass="HTTPSamplerProxy" testname="GET">'
-        f"{sampler}</HTTPSamplerProxy><hashTree/>{_timer(load)}"
+        f"{sampler}</HTTPSamplerProxy><hashTree/>{_pause(load)}"
         "</hashTree></hashTree></hashTree></jmeterTestPlan>"
     )
 
 
-def _timer(load: Load) -> str:
+def _pause(load: Load) -> str:
     """Return what holds users back, if anything does."""
     if load.rate:
         # throughput is per minute, mode 2: of all threads together
@@ -123,8 +123,15 @@ def _timer(load: Load) -> str:
         )
         kind, page = "ConstantThroughputTimer", "TestBeanGUI"
     elif load.think:
-        settings = _properties({"ConstantTimer.delay": str(math.ceil(load.think * 1e3))})
-        kind, page = "ConstantTimer", "ConstantTimerGui"
+        # no timer: those wait before a request, the first one too; action 1 is to pause, target 0 the thread
+        settings = _properties(
+            {
+                "ActionProcessor.action": 1,
+                "ActionProcessor.target": 0,
+                "ActionProcessor.duration": str(math.ceil(load.think * 1e3)),
+            }
+        )
+        kind, page = "TestAction", "TestActionGui"
     else:
         return ""
     return f'<{kind} guiclass="{page}" testclass="{kind}" testname="pause">{settings}</{kind}><hashTree/>'
