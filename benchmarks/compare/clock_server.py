@@ -38,7 +38,7 @@ class ClockServer:
         """Listen on a free port of loopback."""
         self._door = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._door.setblocking(False)
-        # on the door too: where no socket asks for it, the kernel notes no times, and the first would be missing
+        # on the door too: the kernel notes no times while no socket asks for them
         self._door.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.port = self._door.getsockname()[1]
         self._poll = select.epoll()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmarks.compare.figures import Spread, spread
+from benchmarks.compare.goals import Finding, findings
 from benchmarks.compare.results import (
     REFERENCES,
     WRK,
@@ -25,6 +26,7 @@ def render(results: Results) -> str:
     """Return the whole page; `results.derive()` has been called."""
     pieces = [_head(results)]
     pieces += [_costs(course, costs) for course, costs in _by_course(results.costs).items()]
+    pieces.append(_goals(findings(results)))
     if results.accuracies:
         pieces.append(_accuracies(results.accuracies, results.method))
     if results.memories:
@@ -72,6 +74,24 @@ def _costs(course: str, costs: Sequence[Cost]) -> str:
             ]
         )
     return f"## {course}: what a request costs\n\n{_table(titles, rows)}"
+
+
+def _goals(found: Sequence[Finding]) -> str:
+    if not found:
+        return ""
+    titles = ["load generator", "course", "beside", "goal", "found", ""]
+    rows = [
+        [
+            one.goal.name,
+            one.goal.course,
+            one.goal.reference,
+            f"{one.goal.factor:.1f} x",
+            f"{one.found:.2f} x",
+            "met" if one.met else "missed",
+        ]
+        for one in found
+    ]
+    return f"## Goals: how many times less CPU a request takes\n\n{_table(titles, rows)}"
 
 
 def _accuracies(accuracies: Sequence[Accuracy], method: dict[str, str | int | float]) -> str:

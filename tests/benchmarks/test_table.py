@@ -120,6 +120,21 @@ def test_courses_are_compared_apart() -> None:
     assert _row(page, "**def**")[6] == "0.50"
 
 
+def test_goals_are_held_against_the_medians() -> None:
+    """Each goal for which both sides were measured is met or missed; the others are left out."""
+    costs = [
+        _cost("**async def**", _pair(20e-6)),
+        _cost("Locust FastHttpUser", _pair(160e-6)),
+        _cost("wrk", _pair(8e-6)),
+    ]
+
+    page = _page(costs=costs)
+
+    assert "| **async def** | 100 users | Locust FastHttpUser | 7.0 x | 8.00 x | met |" in page
+    assert "| **async def** | 100 users | wrk | 0.5 x | 0.40 x | missed |" in page
+    assert page.count(" | met |") + page.count(" | missed |") == 2
+
+
 def test_who_is_missing_is_named_with_the_reason() -> None:
     """A load generator that could not be installed is not left out in silence."""
     assert "- Not there: k6: go is not there" in _page(missing={"k6": "go is not there"})
