@@ -1,4 +1,4 @@
-"""What this engine means to reach, and whether it did: ratios, which travel between machines as times do not."""
+"""What this engine means to reach, and whether it did: ratios, which differ less from machine to machine."""
 
 from __future__ import annotations
 

@@ -60,12 +60,12 @@ class LineUp:
         missing: why something does not take part, by name.
     """
 
-    def __init__(self, only: Sequence[str]) -> None:
-        """Take parts of names; without any, all take part."""
+    def __init__(self, only: Sequence[str], makers: Iterable[Callable[[], Rival]] = _RIVALS) -> None:
+        """Take parts of names (without any, all take part), and what makes the others."""
         self.missing: dict[str, str] = {}
         self._only = only
         self._versions: dict[str, str] = {}
-        self._rivals = [rival for rival in (make() for make in _RIVALS) if self._wanted(rival.name)]
+        self._rivals = [rival for rival in (make() for make in makers) if self._wanted(rival.name)]
         self._costs: list[CostTask] = []
         self._rates: list[FixedRateTask] = []
         self._idle: list[IdleTask] = []

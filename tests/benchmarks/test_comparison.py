@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import line_up, parts
+from benchmarks.compare import parts
 from benchmarks.compare.__main__ import take_turns
+from benchmarks.compare.line_up import LineUp
 from benchmarks.compare.process import RunFailed
 from benchmarks.compare.rivals.base import MissingPart
 from benchmarks.compare.server import counts
@@ -60,11 +61,9 @@ def test_no_turn_begins_after_the_deadline() -> None:
     assert turns == []
 
 
-def test_who_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_who_is_missing_is_named(tmp_path: Path) -> None:
     """A load generator that cannot be installed is missing with its reason; the others are there."""
-    makers = (lambda: Fake("there"), lambda: Fake("gone", there=False))
-    monkeypatch.setattr(line_up, "_RIVALS", makers)
-    found = line_up.LineUp([])
+    found = LineUp([], [lambda: Fake("there"), lambda: Fake("gone", there=False)])
 
     found.install(tmp_path / "cache")
 
