@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -59,13 +60,16 @@ def main() -> None:
     begin = time.monotonic()
     results = Results(machine=machine.description(), method=_method(arguments.repetitions))
     os.sched_setaffinity(0, {where.server})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-nginx-")))
         target = stack.enter_context(Server(nginx, folder, {where.server}))
         clock = stack.enter_context(Clock(where.server))
         kafka = stack.enter_context(_broker(where.server, line_up))
         tasks = line_up.tasks(target, clock, nginx, kafka, where, arguments.repetitions)
-        take_turns(tasks, arguments.repetitions, begin + arguments.minutes * 60)
+        # Ctrl-C ends the measuring; what has been measured is shown
+        with contextlib.suppress(KeyboardInterrupt):
+            take_turns(tasks, arguments.repetitions, begin + arguments.minutes * 60)
         line_up.collect(results)
     results.seconds = time.monotonic() - begin
     results.derive()

@@ -41,7 +41,9 @@ class Clock:
     def __enter__(self) -> Self:
         """Start it."""
         command = [sys.executable, str(Path(clock_server.__file__)), str(self._core)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
         self.url = f"http://127.0.0.1:{self._port}/"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import threading
@@ -24,6 +26,8 @@ BODY = (
     '"roles":["viewer","editor"],"created":1700000000,"active":true,"score":98.6}}'
 )
 CONNECTIONS = 24_000
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _PATIENCE = 10.0
 _POLL = 0.02
 _CONFIGURATION = """\
@@ -103,6 +107,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
                 preexec_fn=self._prepare,  # noqa: PLW1509 - before any thread of this program
             )
         deadline = time.monotonic() + _PATIENCE
@@ -121,7 +126,8 @@ class Server:
             self._process = None
 
     def _prepare(self) -> None:
-        """Give nginx its cores, and descriptors for all who will connect."""
+        """Give nginx its cores, and descriptors for all who will connect; it ends with this program."""
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         os.sched_setaffinity(0, self._cores)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = CONNECTIONS + 1000
