@@ -58,6 +58,7 @@ def main() -> None:
     except MissingPart as missing:
         sys.exit(f"there is no server to measure with: {missing}")
     begin = time.monotonic()
+    os.nice(arguments.nice)
     results = Results(machine=machine.description(), method=_method(arguments.repetitions))
     os.sched_setaffinity(0, {where.server})
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -87,6 +88,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="load generators by parts of names"
     )
+    parser.add_argument(
+        "--nice", type=int, default=0, metavar="N", help="of all processes; root may go below 0"
+    )
     parser.add_argument("--install-only", action="store_true", help="fetch the parts, measure nothing")
     parser.add_argument("--cache", type=Path, default=_CACHE, help="folder of the parts")
     parser.add_argument("--output", type=Path, default=_REPORT, help="folder of the tables")
@@ -98,6 +102,7 @@ def _method(repetitions: int) -> dict[str, str | int | float]:
     return {
         "text": " ".join(text.split()),
         "repetitions at most": repetitions,
+        "nice": os.nice(0),
         "seconds, short": cost.SHORT,
         "seconds, long": cost.LONG,
         "fixed rate": fixed_rate.RATE,

@@ -198,14 +198,15 @@ def _cost_remarks(cost: Cost) -> list[str]:
     failures = sum(run.failures for run in runs)
     if failures:
         lines.append(f"- {name}: {failures:,} failed requests.")
-    off = max((_miscounted(run) for run in runs), default=0.0)
+    off = max((_miscounted(run, cost.users) for run in runs), default=0.0)
     if off > 0.01:
         lines.append(f"- {name}: its own count is up to {off:.1%} off the server's.")
     return lines
 
 
-def _miscounted(run: Measured) -> float:
-    return abs(run.reported - run.requests) / run.requests
+def _miscounted(run: Measured, users: int) -> float:
+    """Return the share of requests that it counted differently, but for those under way at the end."""
+    return max(abs(run.reported - run.requests) - users, 0) / run.requests
 
 
 def _number(found: Spread | None, factor: float, digits: int, unit: str = "", *, sign: bool = False) -> str:

@@ -165,7 +165,7 @@ def test_failures_wrong_counts_and_verdicts_are_remarked_on() -> None:
     page = _page(costs=[_cost("**def**", doubtful)])
 
     assert "- def, 100 users: 7 failed requests." in page
-    assert "- def, 100 users: its own count is up to 10.0% off the server's." in page
+    assert "- def, 100 users: its own count is up to 9.8% off the server's." in page
     assert "- def, 100 users: invalid: too late" in page
 
 
