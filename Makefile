@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-wheel kafka lint clean
+.PHONY: help demo test test-wheel kafka bench docs pictures lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make test-wheel   build the wheel and test it by itself; PYTEST_WANTED='8.4.*' and WHEEL_PYTHON choose on what"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
+	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
@@ -35,13 +36,15 @@ test-wheel: $(VENV)/.test
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
 
-.PHONY: docs pictures
-
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate
 
 pictures: $(VENV)/.demo
 	$(BIN)/python -m docs.pictures.make
+
+# fetches the other load generators into .cache/bench first; the tables go to bench-report
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
@@ -55,7 +58,7 @@ lint: $(VENV)/.lint
 	$(BIN)/actionlint
 
 clean:
-	rm -rf $(VENV) build dist ms-report examples/ms-report *.egg-info .*_cache
+	rm -rf $(VENV) build dist bench-report ms-report examples/ms-report *.egg-info .*_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' 2>/dev/null || { \
