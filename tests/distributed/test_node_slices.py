@@ -382,7 +382,7 @@ def test_every_second_has_a_frame_even_when_workers_say_nothing(client: NodeClie
 
 def test_a_full_spool_shows_in_the_manifest() -> None:
     """Frames beyond the limit are missing, and the manifest says up to where there were some."""
-    with NodeThread(config(spool_limit=125)) as node, node.client() as client:
+    with NodeThread(config(spool_limit=250)) as node, node.client() as client:
         running(client, scripted(Script(seconds=[second(number, 1) for number in range(4)])))
         frames = all_frames(client)
         manifest = client.state("s1").manifest
