@@ -60,10 +60,7 @@ def test_a_mistake_in_a_scenario_is_a_collection_error(
     assert mentions(text, "test_shop.py:4: load_scenario(", *pieces)
 
 
-@pytest.mark.parametrize(
-    "mark",
-    ["rate='200/s'", "data='users.csv'", "data_end='stop'", "group='peak'", "jmx='plan.jmx'", "max_users=9"],
-)
+@pytest.mark.parametrize("mark", ["rate='200/s'", "jmx='plan.jmx'", "max_users=9"])
 def test_a_keyword_of_a_later_version_is_unknown(inner: Inner, mark: str) -> None:
     """Nothing is accepted in silence."""
     keyword = mark.partition("=")[0]
