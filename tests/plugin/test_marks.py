@@ -64,10 +64,7 @@ def test_a_mistake_in_a_scenario_is_a_collection_error(
     assert mentions(text, "test_shop.py:4: load_scenario(", *pieces)
 
 
-@pytest.mark.parametrize(
-    "mark",
-    ["data='users.csv'", "data_end='stop'", "group='peak'", "jmx='plan.jmx'"],
-)
+@pytest.mark.parametrize("mark", ["jmx='plan.jmx'"])
 def test_a_keyword_of_a_later_version_is_unknown(inner: Inner, mark: str) -> None:
     """Nothing is accepted in silence."""
     keyword = mark.partition("=")[0]
