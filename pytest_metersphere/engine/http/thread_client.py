@@ -25,6 +25,7 @@ from pytest_metersphere.engine.http.faults import Fault, as_error
 from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
 from pytest_metersphere.engine.http.response import Response
+from pytest_metersphere.engine.http.sharing import Shared, permit_in_thread, shared_in_threads
 from pytest_metersphere.engine.http.target import Origin
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class ThreadHttpClient(Watch):
         self._free: dict[Origin, list[BlockingConnection]] = {}
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._shared: Shared[BlockingConnection, threading.Semaphore] | None = None
+
+    def share(self, connections: int) -> None:
+        """Share connections with other users; see HttpClient.share."""
+        if self._free:
+            raise RuntimeError("vu.http.share: the user has connections of its own already; call it first")
+        self._shared = shared_in_threads(connections)
+        self._free = self._shared.free
 
     def request(
         self,
@@ -79,9 +88,13 @@ class ThreadHttpClient(Watch):
             and proxy is None
         ):
             plan = known_plan((method, url))
-            if plan is not None and self._jar.empty and not plan.is_head:
+            if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
                 free = self._free.get(plan.origin)
-                if free and (label is None or checked_label(label)) and not free[-1].is_stale():
+                if (
+                    free
+                    and (label is None or checked_label(label))
+                    and not free[-1].is_stale(start, repeatable=plan.repeatable)
+                ):
                     connection = free.pop()
                     if expect != ():
                         expect = statuses(expect)
@@ -161,10 +174,12 @@ class ThreadHttpClient(Watch):
 
     def _perform(self, call: Call, connection: BlockingConnection | None, fault: Fault | None) -> None:
         """Send the requests of a call and take their answers; one may have been sent already."""
+        permit: threading.Semaphore | None = None
         try:
             follows = True
             while follows:
                 if connection is None:
+                    permit = self._permit(call)
                     connection = self._connection(call)
                     fault = self._exchange(call, connection)
                 if fault is not None:
@@ -178,9 +193,22 @@ class ThreadHttpClient(Watch):
                     follows = call.answered(connection, connection.first, connection.end)
                     self._release(call, connection)
                 connection = fault = None
+                if permit is not None:
+                    permit.release()
+                    permit = None
         finally:
             if connection is not None:
                 connection.close()
+            if permit is not None:
+                permit.release()
+
+    def _permit(self, call: Call) -> threading.Semaphore | None:
+        """Wait until a shared connection may be used; return what to release then."""
+        if self._shared is None:
+            return None
+        permits = self._shared.permits(call.plan.origin)
+        permit_in_thread(permits, call, self._is_gone)
+        return permits
 
     def _connection(self, call: Call) -> BlockingConnection:
         """Return a kept connection that is still good, or a new one."""
@@ -189,7 +217,8 @@ class ThreadHttpClient(Watch):
         free = self._free.setdefault(call.plan.origin, [])
         while free and not call.repeated:
             connection = free.pop()
-            if not connection.is_stale():
+            if not connection.is_stale(_monotonic(), repeatable=call.plan.repeatable):
+                self.opened(connection.sock)
                 connection.home = free
                 return connection
             connection.close()
@@ -217,6 +246,9 @@ class ThreadHttpClient(Watch):
         return None
 
     def _release(self, call: Call, connection: BlockingConnection) -> None:
+        if self._shared is not None:
+            with self._lock:  # the next one to use it may be another user
+                self._sockets.discard(connection.sock)
         if connection.reusable and not call.last:
             connection.home.append(connection)
         else:
@@ -273,6 +305,11 @@ class ThreadHttpClient(Watch):
 
     def close(self) -> None:
         """Close all connections."""
+        if self._shared is not None:
+            for connection in self._shared.leave():
+                connection.close()
+            self._shared, self._free = None, {}
+            return
         for free in self._free.values():
             while free:
                 free.pop().close()
