@@ -621,3 +621,38 @@ def test_sharing_comes_first(browser: Browser, server: WebServer) -> None:
     browser.get(f"{server.url}/echo")
     with pytest.raises(RuntimeError, match="call it first"):
         browser.share(2)
+
+
+def test_mistake_on_a_kept_connection(browser: Browser, server: WebServer) -> None:
+    """A call that makes no sense sends nothing and costs no connection, also where there is one already."""
+    browser.get(f"{server.url}/echo")
+    for options in ({"expect": "404"}, {"label": 5}):
+        with pytest.raises(TypeError):
+            browser.get(f"{server.url}/echo", **options)
+    browser.get(f"{server.url}/echo")
+
+    assert (len(server.seen), server.connections, browser.counted.exchanges) == (2, 1, 2)
+
+
+def test_answer_that_comes_with_the_end_of_the_user(coroutine_browser: Browser) -> None:
+    """A user that must go just when its answer has come does go, and the exchange was interrupted."""
+    browser = coroutine_browser
+
+    async def cut_off() -> None:
+        http = browser.virtual.http
+        await http.get(f"{server.url}/")
+        (connection,) = http._connections
+        task = asyncio.ensure_future(http.get(f"{server.url}/"))
+        await asyncio.sleep(0)
+        connection.data_received(OK)
+        browser.meter.leaving = True
+        task.cancel()
+        await task
+
+    silent = Answer(b"", "keep")
+    with RawServer([Answer(OK, "keep"), silent]) as server:
+        with pytest.raises(concurrent.futures.CancelledError):
+            browser.run(cut_off())
+
+        assert (browser.counted.interrupted, browser.counted.exchanges) == (1, 1)
+        browser.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_metersphere.engine import runner
+from pytest_metersphere.engine.failures import ConnectionFailure
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.scenario.fixtures import THE_USER
@@ -826,3 +828,18 @@ def test_a_worker_without_users_ends_at_once() -> None:
 
     assert outcome.tally() == Tally()
     assert outcome.ended.at == 0.0
+
+
+def test_a_failure_without_waiting_does_not_keep_others_from_running() -> None:
+    """A user whose requests fail before anything is awaited still lets the others have their turns."""
+    done = collections.Counter[int]()
+
+    async def stubborn(vu: Any) -> None:
+        done[vu.id] += 1
+        with contextlib.suppress(ConnectionFailure):
+            await vu.http.get("nonsense")
+
+    run(callee(stubborn, users=3, hold=0.2))
+
+    assert len(done) == 3
+    assert min(done.values()) > max(done.values()) / 2

@@ -121,16 +121,20 @@ class HttpClient:
             if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
                 free = self._free.get(plan.origin)
                 if free and (label is None or checked_label(label)):
+                    if expect != ():
+                        expect = statuses(expect)
                     connection = free.pop()
                     whole = plan.whole
                     waiter = connection.exchange(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
                     written = _monotonic()
-                    if expect != ():
-                        expect = statuses(expect)
                     try:
                         await waiter
-                    except BaseException:  # noqa: BLE001 - it is raised again by the waiter
+                    except Fault:  # it is raised again by the waiter
                         return await self._go_on(plan, label, start, written, expect, connection, waiter)
+                    except asyncio.CancelledError:
+                        connection.abort()
+                        self._meter.cancelled(label or plan.label, start, 1)
+                        raise
                     head = connection.head
                     if connection.status >= 300 or (head != plan.dull and not is_dull(plan, head)):
                         return await self._go_on(plan, label, start, written, expect, connection, waiter)
@@ -141,7 +145,9 @@ class HttpClient:
                         free.append(connection)
                     else:
                         connection.close()
-                    self._meter.request(
+                    meter = self._meter
+                    meter.waited = True
+                    meter.request(
                         label or plan.label,
                         start,
                         end,
@@ -326,6 +332,7 @@ class HttpClient:
 def counted(meter: Meter, call: Call, error: Exception | None) -> Response:
     """Count the sample of a call that is over, and return its answer or raise its failure."""
     end = call.end if error is None else _monotonic()
+    meter.waited = error is None
     failure = error or call.status_error()
     meter.request(
         call.label,

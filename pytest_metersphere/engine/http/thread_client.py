@@ -90,15 +90,12 @@ class ThreadHttpClient(Watch):
             plan = known_plan((method, url))
             if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
                 free = self._free.get(plan.origin)
-                if (
-                    free
-                    and (label is None or checked_label(label))
-                    and not free[-1].is_stale(start, repeatable=plan.repeatable)
-                ):
-                    connection = free.pop()
+                if free and (label is None or checked_label(label)):
                     if expect != ():
                         expect = statuses(expect)
-                    return self._ordinary(plan, label, start, expect, connection, free)
+                    connection = _good_one(free, start, repeatable=plan.repeatable)
+                    if connection is not None:
+                        return self._ordinary(plan, label, start, expect, connection, free)
         try:
             call = made_ready(
                 method,
@@ -215,13 +212,12 @@ class ThreadHttpClient(Watch):
         if self._is_gone():
             raise Interrupted
         free = self._free.setdefault(call.plan.origin, [])
-        while free and not call.repeated:
-            connection = free.pop()
-            if not connection.is_stale(_monotonic(), repeatable=call.plan.repeatable):
+        if not call.repeated:
+            connection = _good_one(free, _monotonic(), repeatable=call.plan.repeatable)
+            if connection is not None:
                 self.opened(connection.sock)
                 connection.home = free
                 return connection
-            connection.close()
         made = open_blocking(call, self)
         made.home = free
         return made
@@ -315,3 +311,15 @@ class ThreadHttpClient(Watch):
                 free.pop().close()
         for sock in self._all():
             sock.close()
+
+
+def _good_one(free: list[BlockingConnection], now: float, *, repeatable: bool) -> BlockingConnection | None:
+    """Take a kept connection that is still good, None without one."""
+    while True:
+        try:
+            connection = free.pop()
+        except IndexError:  # also when another thread was faster
+            return None
+        if not connection.is_stale(now, repeatable=repeatable):
+            return connection
+        connection.close()
