@@ -656,3 +656,23 @@ def test_answer_that_comes_with_the_end_of_the_user(coroutine_browser: Browser) 
 
         assert (browser.counted.interrupted, browser.counted.exchanges) == (1, 1)
         browser.close()
+
+
+def test_thread_that_must_leave_between_two_exchanges(
+    loop: asyncio.AbstractEventLoop, server: WebServer
+) -> None:
+    """What a redirected call has exchanged is counted when its user must go before the next request."""
+    browser = Browser(loop, blocking=True)
+
+    def serve(connection: socket.socket) -> None:
+        read_head(connection)
+        browser.send_away()
+        connection.sendall(b"HTTP/1.1 302 There\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n")
+        connection.recv(1)
+
+    with SocketServer(serve) as first:
+        with pytest.raises(Interrupted):
+            browser.get(f"{first.url}/")
+        browser.close()
+
+    assert (browser.counted.interrupted, browser.counted.exchanges) == (1, 0)

@@ -51,6 +51,7 @@ class BlockingConnection(Reader):
         used_before: the running exchange is not its first.
         home: where it waits between its exchanges.
         sock: its socket.
+        unsent: the connection had ended before the running exchange began.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class BlockingConnection(Reader):
         "first",
         "home",
         "sock",
+        "unsent",
         "used_before",
     )
 
@@ -79,6 +81,7 @@ class BlockingConnection(Reader):
         self.first = 0.0
         self.end = 0.0
         self.used_before = False
+        self.unsent = False
         self.home: list[BlockingConnection] = []
 
     def secure(self, host: str, until: float) -> None:
@@ -115,14 +118,14 @@ class BlockingConnection(Reader):
         limit = limits.total if limits is DEFAULT_LIMITS else min(limits.total, limits.read)
         if limit != self._timer:
             self._set_timer(limit)
-        self.send(data)
+        self.unsent = not self.send(data)
 
     def hurry(self) -> None:
         """Take into account that a part of the time of the call is gone already."""
         self._check_time(_monotonic())
 
-    def send(self, data: bytes) -> None:
-        """Send bytes; when the server takes no more, the answer will tell why."""
+    def send(self, data: bytes) -> bool:
+        """Send bytes; False when the connection takes none: the answer, or its lack, will tell why."""
         if self._tls is not None:
             data = self._tls.encrypted(data)
         try:
@@ -135,6 +138,8 @@ class BlockingConnection(Reader):
             raise self._out_of_time() from None
         except OSError:
             self.reusable = False
+            return False
+        return True
 
     def finish(self) -> None:
         """Read the answer to its end.

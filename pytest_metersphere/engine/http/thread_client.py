@@ -165,6 +165,9 @@ class ThreadHttpClient(Watch):
                 self._meter.cancelled(call.label, call.start, call.exchanges)
                 raise Interrupted from None
             error = as_error(caught, method, url)
+        except Interrupted:
+            self._meter.cancelled(call.label, call.start, call.exchanges)
+            raise
         except Exception as raised:  # noqa: BLE001 - the scenario's own stream of a body has failed
             error = raised
         return counted(self._meter, call, error)
@@ -181,8 +184,13 @@ class ThreadHttpClient(Watch):
                     fault = self._exchange(call, connection)
                 if fault is not None:
                     used = connection.used_before
+                    call.exchanges -= connection.unsent
                     if self._is_gone() or not call.broken(
-                        connection, reused=used, first=connection.first, end=connection.end
+                        connection,
+                        reused=used,
+                        counted=not connection.unsent,
+                        first=connection.first,
+                        end=connection.end,
                     ):
                         raise fault
                     connection.close()
