@@ -38,7 +38,7 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
-        waited: the user has waited for an answer since this was reset, so that others could run.
+        waited: the user has waited for an answer since this was reset, so others have had their turn.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -137,7 +137,6 @@ class Meter:
         phases: tuple[float, float, float, float, float, float],
     ) -> None:
         """Count one request of `vu.http`; see Recorder.request."""
-        self.waited = True
         if self._late:
             start = self._since_due("request", start)
         if error is not None:

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import inspect
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +23,9 @@ from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.scenario import travel
 from pytest_metersphere.scenario.fixtures import stand_in, used_names
 
-_STACK = 1 << 20  # of each user's thread; less would let a deep recursion end the process
+_STACK = 1 << 20  # less would let a deep recursion end the process
+_WAKE_UPS = 10_000  # a second
+_LONGEST_SWITCH = 0.1
 _GC_THRESHOLDS = (50_000, 50, 100)  # requests leave no cycles behind; scenarios may
 
 
@@ -118,7 +121,7 @@ class WorkerSession:
     async def _run(self, callees: list[Callee]) -> None:
         runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
         tls_context()
-        threading.stack_size(_STACK)
+        _prepare_threads(sum(len(part.users) for part in self._job.parts if not part.scenario.is_async))
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -132,6 +135,17 @@ class WorkerSession:
             self._send(Ended(at=0.0))
         else:
             await runner.run(self._go_at)
+
+
+def _prepare_threads(users: int) -> None:
+    """Make room for users that have threads of their own.
+
+    Each thread that waits for the GIL wakes up once a switch interval. Without a longer one, a thousand of
+    them spend most of the CPU on that.
+    """
+    if users:
+        threading.stack_size(_STACK)
+        sys.setswitchinterval(min(_LONGEST_SWITCH, max(sys.getswitchinterval(), users / _WAKE_UPS)))
 
 
 def find_callee(part: Part, items: list[pytest.Item]) -> Callee:

@@ -68,6 +68,21 @@ class Browser:
             return send
         return lambda *args, **options: self.run(getattr(self.virtual.http, name)(*args, **options))
 
+    @property
+    def is_blocking(self) -> bool:
+        """Return whether it is a user of a plain scenario."""
+        return self._thread_user is not None
+
+    def share(self, connections: int) -> None:
+        """Let the user share connections."""
+        if self._thread_user is not None:
+            self._thread_user.http.share(connections)
+        else:
+            self.run(self._share(connections))
+
+    async def _share(self, connections: int) -> None:
+        self.virtual.http.share(connections)
+
     def settle(self) -> None:
         """Let the event loop read what has come."""
         for _ in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import concurrent.futures
 import contextlib
 import gzip
 import importlib
@@ -21,11 +22,11 @@ import pytest
 import trustme
 from backports import zstd
 
-from pytest_metersphere.engine.failures import ConnectionFailure
+from pytest_metersphere.engine.failures import ConnectionFailure, Interrupted, RequestTimeout
 from pytest_metersphere.engine.http import blocking, coding, names, tls_context
 from pytest_metersphere.engine.http import connection as connection_module
 from tests.engine.browsers import Browser
-from tests.engine.server import Answer, RawServer, SocketServer, WebServer, answering, read_head
+from tests.engine.server import Answer, RawServer, SocketServer, WebServer, answering, read_head, wait_until
 
 brotli: Any = importlib.import_module("brotli")  # it has no annotations
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -556,3 +557,122 @@ def test_user_agent(browser: Browser, server: WebServer) -> None:
 
     assert mine["user-agent"].startswith("pytest-metersphere/")
     assert (own["user-agent"], own["accept"]) == ("x", "y")
+
+
+def test_shared_connections(loop: asyncio.AbstractEventLoop, server: WebServer) -> None:
+    """Users that share have so many connections together, and cookies of their own."""
+    users = [Browser(loop, blocking=False) for _ in range(3)]
+
+    async def busy(user: Browser) -> None:
+        user.virtual.http.share(2)
+        await user.virtual.http.get(f"{server.url}/cookie")
+        await asyncio.gather(*(user.virtual.http.get(f"{server.url}/redirect/1") for _ in range(4)))
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*map(busy, users))
+
+    users[0].run(all_at_once())
+    for user in users:
+        user.close()
+
+    assert (len(server.seen), server.connections) == (27, 2)
+    assert all(user.counted.exchanges == 9 for user in users)
+
+
+def test_connections_shared_by_threads(loop: asyncio.AbstractEventLoop, server: WebServer) -> None:
+    """Users with threads share in the same way."""
+    users = [Browser(loop, blocking=True) for _ in range(4)]
+    for user in users:
+        user.share(2)
+    begun = [user.begin("GET", f"{server.url}/redirect/3") for user in users for _ in range(3)]
+
+    assert [future.result(20).text for future in begun] == ["arrived"] * 12
+    for user in users:
+        user.close()
+    assert len(server.seen) == 48
+    assert server.connections <= 2
+
+
+def test_no_shared_connection_in_time(browser: Browser, server: WebServer) -> None:
+    """Who gets no connection in time has exchanged nothing."""
+    browser.share(1)
+    slow = browser.begin("GET", f"{server.url}/slow", timeout=5, label="slow")
+    wait_until(lambda: len(server.seen) == 1, "the slow request")
+    other = Browser(browser.loop, blocking=browser.is_blocking)
+    other.share(1)
+    with pytest.raises(RequestTimeout, match=r"no complete answer within 0\.2 s"):
+        other.get(f"{server.url}/echo", timeout=0.2)
+    assert other.counted.exchanges == 0
+    other.close()
+    browser.send_away()
+    with pytest.raises((Interrupted, concurrent.futures.CancelledError)):
+        slow.result(20)
+
+
+@pytest.mark.parametrize("connections", [0, -1, 1.5, True, "2", None])
+def test_no_number_of_connections(browser: Browser, connections: Any) -> None:
+    """What is no number of connections is a mistake in the call."""
+    with pytest.raises(TypeError, match="give a number of 1 or more"):
+        browser.share(connections)
+
+
+def test_sharing_comes_first(browser: Browser, server: WebServer) -> None:
+    """A user that has connections of its own cannot share any more."""
+    browser.get(f"{server.url}/echo")
+    with pytest.raises(RuntimeError, match="call it first"):
+        browser.share(2)
+
+
+def test_mistake_on_a_kept_connection(browser: Browser, server: WebServer) -> None:
+    """A call that makes no sense sends nothing and costs no connection, also where there is one already."""
+    browser.get(f"{server.url}/echo")
+    for options in ({"expect": "404"}, {"label": 5}):
+        with pytest.raises(TypeError):
+            browser.get(f"{server.url}/echo", **options)
+    browser.get(f"{server.url}/echo")
+
+    assert (len(server.seen), server.connections, browser.counted.exchanges) == (2, 1, 2)
+
+
+def test_answer_that_comes_with_the_end_of_the_user(coroutine_browser: Browser) -> None:
+    """A user that must go just when its answer has come does go, and the exchange was interrupted."""
+    browser = coroutine_browser
+
+    async def cut_off() -> None:
+        http = browser.virtual.http
+        await http.get(f"{server.url}/")
+        (connection,) = http._connections
+        task = asyncio.ensure_future(http.get(f"{server.url}/"))
+        await asyncio.sleep(0)
+        connection.data_received(OK)
+        browser.meter.leaving = True
+        task.cancel()
+        await task
+
+    silent = Answer(b"", "keep")
+    with RawServer([Answer(OK, "keep"), silent]) as server:
+        with pytest.raises(concurrent.futures.CancelledError):
+            browser.run(cut_off())
+
+        assert (browser.counted.interrupted, browser.counted.exchanges) == (1, 1)
+        browser.close()
+
+
+def test_thread_that_must_leave_between_two_exchanges(
+    loop: asyncio.AbstractEventLoop, server: WebServer
+) -> None:
+    """What a redirected call has exchanged is counted when its user must go before the next request."""
+    browser = Browser(loop, blocking=True)
+
+    def serve(connection: socket.socket) -> None:
+        read_head(connection)
+        browser.send_away()
+        connection.sendall(b"HTTP/1.1 302 There\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n")
+        connection.recv(1)
+
+    with SocketServer(serve) as first:
+        with pytest.raises(Interrupted):
+            browser.get(f"{first.url}/")
+        browser.close()
+
+    assert (browser.counted.interrupted, browser.counted.exchanges) == (1, 0)

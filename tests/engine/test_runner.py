@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import sys
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 
 from pytest_metersphere.engine import runner
+from pytest_metersphere.engine.failures import ConnectionFailure
 from pytest_metersphere.engine.rows import Rows, packed_fields
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
@@ -942,3 +944,18 @@ def test_users_that_pause_do_not_begin_in_a_burst(kind: Kind) -> None:
     # no user begins before its time; when this machine is busy, some begin behind it
     assert max(begun for _, begun in starts) - before >= 0.08
     assert outcome.seconds[0].tallies[0].users == 10
+
+
+def test_a_failure_without_waiting_does_not_keep_others_from_running() -> None:
+    """A user whose requests fail before anything is awaited still lets the others have their turns."""
+    done = collections.Counter[int]()
+
+    async def stubborn(vu: Any) -> None:
+        done[vu.id] += 1
+        with contextlib.suppress(ConnectionFailure):
+            await vu.http.get("nonsense")
+
+    run(callee(stubborn, users=3, hold=0.2))
+
+    assert len(done) == 3
+    assert min(done.values()) > max(done.values()) / 2

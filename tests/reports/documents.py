@@ -15,6 +15,7 @@ from pytest_metersphere.reports.document import (
     LabelInfo,
     Ledger,
     NodeResult,
+    PhasesInfo,
     PlanEntry,
     ProfileInfo,
     RateStageInfo,
@@ -199,6 +200,9 @@ _STORIES: dict[Verdict, _Story] = {
 }
 
 
+_PHASES = PhasesInfo(dns=0.0, connect=1e-05, tls=2e-05, send=3e-05, wait=0.03, receive=0.0001)
+
+
 def _label(name: str, place: int, measured: int, *, failures: int, last: int) -> LabelInfo:
     requests = MEASURED * measured
     transaction = place == last and last > 0
@@ -215,6 +219,7 @@ def _label(name: str, place: int, measured: int, *, failures: int, last: int) ->
         response=_times(requests, middle),
         service=_times(0 if transaction else requests, middle * 0.7),
         series=_series(6, MEASURED),
+        phases=_PHASES if not transaction and place % 5 != 4 else None,
     )
 
 

@@ -24,6 +24,7 @@ _monotonic = time.monotonic
 _FIRST_PIECE = 1 << 13
 _PIECE = 1 << 16
 _SLACK = 0.02
+_AT_ONCE = 0.001
 _CONSENT_PATIENCE = 1.0
 _FIRST_SHARE = 0.5  # of the time that is left, for each address but the last
 
@@ -49,25 +50,28 @@ class BlockingConnection(Reader):
         end: clock reading of its last byte, or of the latest so far.
         used_before: the running exchange is not its first.
         home: where it waits between its exchanges.
+        sock: its socket.
+        unsent: the connection had ended before the running exchange began.
     """
 
     __slots__ = (
         "_deadline",
         "_limits",
         "_poll",
-        "_sock",
         "_timer",
         "_tls",
         "end",
         "first",
         "home",
+        "sock",
+        "unsent",
         "used_before",
     )
 
     def __init__(self, sock: socket.socket) -> None:
         """Take over a connected socket that blocks."""
         super().__init__()
-        self._sock = sock
+        self.sock = sock
         self._tls: _Secure | None = None
         self._timer = math.inf
         self._limits = DEFAULT_LIMITS
@@ -77,6 +81,7 @@ class BlockingConnection(Reader):
         self.first = 0.0
         self.end = 0.0
         self.used_before = False
+        self.unsent = False
         self.home: list[BlockingConnection] = []
 
     def secure(self, host: str, until: float) -> None:
@@ -87,16 +92,16 @@ class BlockingConnection(Reader):
         """
         tls = _Secure(host)
         while not tls.shake_hands():
-            self._sock.sendall(tls.outgoing.read())
+            self.sock.sendall(tls.outgoing.read())
             left = until - _monotonic()
             if left <= 0.0:
                 raise TimeoutError
             self._set_timer(left)
-            data = self._sock.recv(_PIECE)
+            data = self.sock.recv(_PIECE)
             if not data:
                 raise ConnectionResetError
             tls.incoming.write(data)
-        self._sock.sendall(tls.outgoing.read())
+        self.sock.sendall(tls.outgoing.read())
         self._tls = tls
 
     def start(self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False) -> None:
@@ -113,26 +118,28 @@ class BlockingConnection(Reader):
         limit = limits.total if limits is DEFAULT_LIMITS else min(limits.total, limits.read)
         if limit != self._timer:
             self._set_timer(limit)
-        self.send(data)
+        self.unsent = not self.send(data)
 
     def hurry(self) -> None:
         """Take into account that a part of the time of the call is gone already."""
         self._check_time(_monotonic())
 
-    def send(self, data: bytes) -> None:
-        """Send bytes; when the server takes no more, the answer will tell why."""
+    def send(self, data: bytes) -> bool:
+        """Send bytes; False when the connection takes none: the answer, or its lack, will tell why."""
         if self._tls is not None:
             data = self._tls.encrypted(data)
         try:
-            sent = self._sock.send(data)
+            sent = self.sock.send(data)
             while sent < len(data):
                 data = data[sent:]
                 self._check_time(_monotonic())
-                sent = self._sock.send(data)
+                sent = self.sock.send(data)
         except BlockingIOError:
             raise self._out_of_time() from None
         except OSError:
             self.reusable = False
+            return False
+        return True
 
     def finish(self) -> None:
         """Read the answer to its end.
@@ -150,7 +157,7 @@ class BlockingConnection(Reader):
     def _take(self, size: int) -> None:
         """Wait for a piece of the answer and read it."""
         try:
-            data = self._sock.recv(size)
+            data = self.sock.recv(size)
         except BlockingIOError:
             self._waited()
             return
@@ -198,17 +205,21 @@ class BlockingConnection(Reader):
     def _set_timer(self, seconds: float) -> None:
         self._timer = seconds
         value = struct.pack("ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
-    def is_stale(self) -> bool:
-        """Return whether the server has closed the connection, or sent what nobody asked for."""
-        if not self._poll.poll(0):
+    def is_stale(self, now: float, *, repeatable: bool) -> bool:
+        """Return whether the server has closed the connection, or sent what nobody asked for.
+
+        To ask the kernel means to queue for the GIL once more. So a request that may be sent again and
+        follows at once (`now` is a clock reading) goes without.
+        """
+        if (repeatable and now - self.end < _AT_ONCE) or not self._poll.poll(0):
             return False
         if self._tls is None:
             return True
         try:
-            self._tls.decrypted(self._sock.recv(_PIECE))
+            self._tls.decrypted(self.sock.recv(_PIECE))
         except ssl.SSLWantReadError:
             return False
         except OSError:
@@ -252,8 +263,8 @@ class BlockingConnection(Reader):
         self.reusable = False
         if self._tls is not None:
             with contextlib.suppress(OSError):
-                self._sock.send(self._tls.farewell(), socket.MSG_DONTWAIT)
-        self._sock.close()
+                self.sock.send(self._tls.farewell(), socket.MSG_DONTWAIT)
+        self.sock.close()
 
 
 class _Secure:

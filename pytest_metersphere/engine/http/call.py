@@ -147,16 +147,17 @@ class Call:
         )
         return False
 
-    def broken(self, reader: Reader, *, reused: bool, first: float, end: float) -> bool:
+    def broken(self, reader: Reader, *, reused: bool, first: float, end: float, counted: bool = True) -> bool:
         """Take note that a connection failed under the request; return whether to send it again.
 
         A kept connection that ends before any byte of an answer had been closed by the server while it was
         idle, which never saw the request: so it is sent once more, if that does no harm, and counted once.
+        `counted` says whether it was counted the first time.
         """
         again = reused and not reader.received and not self.repeated and self.plan.repeatable
         if again and (self.body is None or self.body.rewind()):
             self.repeated = True
-            self.exchanges -= 1
+            self.exchanges -= counted
             self.sent = 0
             return True
         self._note_times(reader, first, end)

@@ -23,6 +23,7 @@ from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOU
 from pytest_metersphere.engine.http.opening import open_connection
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
 from pytest_metersphere.engine.http.response import Response
+from pytest_metersphere.engine.http.sharing import Shared, permit_on_loop, shared_on_loop
 from pytest_metersphere.engine.http.target import Origin
 
 if TYPE_CHECKING:
@@ -46,6 +47,22 @@ class HttpClient:
         self._jar = jar if jar is not None else CookieJar()
         self._free: dict[Origin, list[Connection]] = {}
         self._connections: set[Connection] = set()
+        self._shared: Shared[Connection, asyncio.Semaphore] | None = None
+
+    def share(self, connections: int) -> None:
+        """Share connections with all users of this worker that call this with the same number.
+
+        At most `connections` to each server are open then; a request waits until one is free, and that is
+        part of its response time. Cookies are shared with nobody. To be called before the first request.
+
+        Raises:
+            TypeError: it is no number of 1 or more.
+            RuntimeError: the user has connections already.
+        """
+        if self._free:
+            raise RuntimeError("vu.http.share: the user has connections of its own already; call it first")
+        self._shared = shared_on_loop(connections)
+        self._free = self._shared.free
 
     async def request(
         self,
@@ -101,19 +118,23 @@ class HttpClient:
             and proxy is None
         ):
             plan = known_plan((method, url))
-            if plan is not None and self._jar.empty and not plan.is_head:
+            if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
                 free = self._free.get(plan.origin)
                 if free and (label is None or checked_label(label)):
+                    if expect != ():
+                        expect = statuses(expect)
                     connection = free.pop()
                     whole = plan.whole
                     waiter = connection.exchange(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
                     written = _monotonic()
-                    if expect != ():
-                        expect = statuses(expect)
                     try:
                         await waiter
-                    except BaseException:  # noqa: BLE001 - it is raised again by the waiter
+                    except Fault:  # it is raised again by the waiter
                         return await self._go_on(plan, label, start, written, expect, connection, waiter)
+                    except asyncio.CancelledError:
+                        connection.abort()
+                        self._meter.cancelled(label or plan.label, start, 1)
+                        raise
                     head = connection.head
                     if connection.status >= 300 or (head != plan.dull and not is_dull(plan, head)):
                         return await self._go_on(plan, label, start, written, expect, connection, waiter)
@@ -124,7 +145,9 @@ class HttpClient:
                         free.append(connection)
                     else:
                         connection.close()
-                    self._meter.request(
+                    meter = self._meter
+                    meter.waited = True
+                    meter.request(
                         label or plan.label,
                         start,
                         end,
@@ -195,10 +218,12 @@ class HttpClient:
         self, call: Call, connection: Connection | None, waiter: asyncio.Future[None] | None
     ) -> None:
         """Send the requests of a call and take their answers; a request may be under way."""
+        permit: asyncio.Semaphore | None = None
         try:
             follows = True
             while follows:
                 if connection is None or waiter is None:
+                    permit = await self._permit(call)
                     connection = await self._connection(call)
                     waiter = await self._send(call, connection)
                 try:
@@ -212,9 +237,22 @@ class HttpClient:
                     follows = call.answered(connection, connection.first, connection.end)
                     self._release(connection, last=call.last)
                 connection = waiter = None
+                if permit is not None:
+                    permit.release()
+                    permit = None
         finally:
             if connection is not None:
                 connection.abort()
+            if permit is not None:
+                permit.release()
+
+    async def _permit(self, call: Call) -> asyncio.Semaphore | None:
+        """Wait until a shared connection may be used; return what to release then."""
+        if self._shared is None:
+            return None
+        permits = self._shared.permits(call.plan.origin)
+        await permit_on_loop(permits, call)
+        return permits
 
     async def _connection(self, call: Call) -> Connection:
         """Return a kept connection, or a new one; for a repetition always that."""
@@ -222,8 +260,9 @@ class HttpClient:
         if free and not call.repeated:
             return free.pop()
         connection = await open_connection(call, free)
-        self._connections.add(connection)
-        connection.when_lost(self._connections.discard)
+        if self._shared is None:
+            self._connections.add(connection)
+            connection.when_lost(self._connections.discard)
         return connection
 
     def _release(self, connection: Connection, *, last: bool) -> None:
@@ -281,6 +320,9 @@ class HttpClient:
     async def close(self) -> None:
         """Close all connections."""
         connections = list(self._connections)
+        if self._shared is not None:
+            connections = self._shared.leave()
+            self._shared, self._free = None, {}
         for connection in connections:
             connection.close()
         for connection in connections:
@@ -290,6 +332,7 @@ class HttpClient:
 def counted(meter: Meter, call: Call, error: Exception | None) -> Response:
     """Count the sample of a call that is over, and return its answer or raise its failure."""
     end = call.end if error is None else _monotonic()
+    meter.waited = error is None
     failure = error or call.status_error()
     meter.request(
         call.label,

@@ -25,6 +25,7 @@ from pytest_metersphere.engine.http.faults import Fault, as_error
 from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
 from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
 from pytest_metersphere.engine.http.response import Response
+from pytest_metersphere.engine.http.sharing import Shared, permit_in_thread, shared_in_threads
 from pytest_metersphere.engine.http.target import Origin
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class ThreadHttpClient(Watch):
         self._free: dict[Origin, list[BlockingConnection]] = {}
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._shared: Shared[BlockingConnection, threading.Semaphore] | None = None
+
+    def share(self, connections: int) -> None:
+        """Share connections with other users; see HttpClient.share."""
+        if self._free:
+            raise RuntimeError("vu.http.share: the user has connections of its own already; call it first")
+        self._shared = shared_in_threads(connections)
+        self._free = self._shared.free
 
     def request(
         self,
@@ -79,13 +88,14 @@ class ThreadHttpClient(Watch):
             and proxy is None
         ):
             plan = known_plan((method, url))
-            if plan is not None and self._jar.empty and not plan.is_head:
+            if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
                 free = self._free.get(plan.origin)
-                if free and (label is None or checked_label(label)) and not free[-1].is_stale():
-                    connection = free.pop()
+                if free and (label is None or checked_label(label)):
                     if expect != ():
                         expect = statuses(expect)
-                    return self._ordinary(plan, label, start, expect, connection, free)
+                    connection = _good_one(free, start, repeatable=plan.repeatable)
+                    if connection is not None:
+                        return self._ordinary(plan, label, start, expect, connection, free)
         try:
             call = made_ready(
                 method,
@@ -155,22 +165,32 @@ class ThreadHttpClient(Watch):
                 self._meter.cancelled(call.label, call.start, call.exchanges)
                 raise Interrupted from None
             error = as_error(caught, method, url)
+        except Interrupted:
+            self._meter.cancelled(call.label, call.start, call.exchanges)
+            raise
         except Exception as raised:  # noqa: BLE001 - the scenario's own stream of a body has failed
             error = raised
         return counted(self._meter, call, error)
 
     def _perform(self, call: Call, connection: BlockingConnection | None, fault: Fault | None) -> None:
         """Send the requests of a call and take their answers; one may have been sent already."""
+        permit: threading.Semaphore | None = None
         try:
             follows = True
             while follows:
                 if connection is None:
+                    permit = self._permit(call)
                     connection = self._connection(call)
                     fault = self._exchange(call, connection)
                 if fault is not None:
                     used = connection.used_before
+                    call.exchanges -= connection.unsent
                     if self._is_gone() or not call.broken(
-                        connection, reused=used, first=connection.first, end=connection.end
+                        connection,
+                        reused=used,
+                        counted=not connection.unsent,
+                        first=connection.first,
+                        end=connection.end,
                     ):
                         raise fault
                     connection.close()
@@ -178,21 +198,34 @@ class ThreadHttpClient(Watch):
                     follows = call.answered(connection, connection.first, connection.end)
                     self._release(call, connection)
                 connection = fault = None
+                if permit is not None:
+                    permit.release()
+                    permit = None
         finally:
             if connection is not None:
                 connection.close()
+            if permit is not None:
+                permit.release()
+
+    def _permit(self, call: Call) -> threading.Semaphore | None:
+        """Wait until a shared connection may be used; return what to release then."""
+        if self._shared is None:
+            return None
+        permits = self._shared.permits(call.plan.origin)
+        permit_in_thread(permits, call, self._is_gone)
+        return permits
 
     def _connection(self, call: Call) -> BlockingConnection:
         """Return a kept connection that is still good, or a new one."""
         if self._is_gone():
             raise Interrupted
         free = self._free.setdefault(call.plan.origin, [])
-        while free and not call.repeated:
-            connection = free.pop()
-            if not connection.is_stale():
+        if not call.repeated:
+            connection = _good_one(free, _monotonic(), repeatable=call.plan.repeatable)
+            if connection is not None:
+                self.opened(connection.sock)
                 connection.home = free
                 return connection
-            connection.close()
         made = open_blocking(call, self)
         made.home = free
         return made
@@ -217,6 +250,9 @@ class ThreadHttpClient(Watch):
         return None
 
     def _release(self, call: Call, connection: BlockingConnection) -> None:
+        if self._shared is not None:
+            with self._lock:  # the next one to use it may be another user
+                self._sockets.discard(connection.sock)
         if connection.reusable and not call.last:
             connection.home.append(connection)
         else:
@@ -273,8 +309,25 @@ class ThreadHttpClient(Watch):
 
     def close(self) -> None:
         """Close all connections."""
+        if self._shared is not None:
+            for connection in self._shared.leave():
+                connection.close()
+            self._shared, self._free = None, {}
+            return
         for free in self._free.values():
             while free:
                 free.pop().close()
         for sock in self._all():
             sock.close()
+
+
+def _good_one(free: list[BlockingConnection], now: float, *, repeatable: bool) -> BlockingConnection | None:
+    """Take a kept connection that is still good, None without one."""
+    while True:
+        try:
+            connection = free.pop()
+        except IndexError:  # also when another thread was faster
+            return None
+        if not connection.is_stale(now, repeatable=repeatable):
+            return connection
+        connection.close()
