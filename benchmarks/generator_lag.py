@@ -48,7 +48,7 @@ def observe(blocked: int, every: float, seconds: int, core: int) -> tuple[str, f
         Path(folder, "pytest.ini").write_text("[pytest]\n")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         subprocess.run(
-            ["taskset", "-c", str(core), sys.executable, "-m", "pytest", "-q", *_ONLY_OURS],  # noqa: S607
+            ["taskset", "-c", str(core), sys.executable, "-m", "pytest", "-q", *_ONLY_OURS],
             cwd=folder,
             env=kept,
             capture_output=True,
