@@ -17,7 +17,7 @@ from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
 from pytest_metersphere.engine.http.names import Address, resolve_blocking
 from pytest_metersphere.engine.http.reader import Reader
 from pytest_metersphere.engine.http.target import Origin
-from pytest_metersphere.engine.http.tls import tls_context
+from pytest_metersphere.engine.http.tls import Secure
 from pytest_metersphere.engine.http.tunnel import Tunnel
 
 _monotonic = time.monotonic
@@ -72,7 +72,7 @@ class BlockingConnection(Reader):
         """Take over a connected socket that blocks."""
         super().__init__()
         self.sock = sock
-        self._tls: _Secure | None = None
+        self._tls: Secure | None = None
         self._timer = math.inf
         self._limits = DEFAULT_LIMITS
         self._deadline = math.inf
@@ -90,7 +90,7 @@ class BlockingConnection(Reader):
         Raises:
             OSError: the handshake failed (ssl.SSLError), or took longer than the clock reading `until`.
         """
-        tls = _Secure(host)
+        tls = Secure(host)
         while not tls.shake_hands():
             self.sock.sendall(tls.outgoing.read())
             left = until - _monotonic()
@@ -265,53 +265,6 @@ class BlockingConnection(Reader):
             with contextlib.suppress(OSError):
                 self.sock.send(self._tls.farewell(), socket.MSG_DONTWAIT)
         self.sock.close()
-
-
-class _Secure:
-    """TLS between two buffers, so that the socket stays a plain one with the kernel's time limits."""
-
-    def __init__(self, host: str) -> None:
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-        self._object = tls_context().wrap_bio(self.incoming, self.outgoing, server_hostname=host)
-
-    def shake_hands(self) -> bool:
-        """Go on with the handshake; return whether it is complete."""
-        try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def encrypted(self, data: bytes) -> bytes:
-        self._object.write(data)
-        return self.outgoing.read()
-
-    def farewell(self) -> bytes:
-        """Return what tells the server that nothing more comes."""
-        with contextlib.suppress(ssl.SSLError):
-            self._object.unwrap()
-        return self.outgoing.read()
-
-    def decrypted(self, data: bytes) -> bytes:
-        """Return the text of what came, empty at the end of it.
-
-        Raises:
-            ssl.SSLWantReadError: it is no text yet.
-        """
-        if not data:
-            return b""
-        self.incoming.write(data)
-        pieces: list[bytes] = []
-        try:
-            while self.incoming.pending or self._object.pending() or not pieces:
-                pieces.append(self._object.read(_PIECE))
-        except ssl.SSLWantReadError:
-            if not pieces:
-                raise
-        except ssl.SSLZeroReturnError:
-            pass
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def open_blocking(call: Call, watch: Watch) -> BlockingConnection:

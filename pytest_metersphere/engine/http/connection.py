@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 import time
 import weakref
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.faults import Fault, lost, out_of_time
 from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
 from pytest_metersphere.engine.http.reader import Reader
+from pytest_metersphere.engine.http.tls import Secure
 
 _monotonic = time.monotonic
 _CONSENT_PATIENCE = 1.0
@@ -97,6 +99,7 @@ class Connection(Reader, asyncio.Protocol):
         "_limits",
         "_loop",
         "_lost",
+        "_tls",
         "_total_deadline",
         "_transport",
         "_waiter",
@@ -107,9 +110,12 @@ class Connection(Reader, asyncio.Protocol):
         "used_before",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, home: list[Connection]) -> None:
-        """Prepare a connection that waits in `home` between its exchanges."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, home: list[Connection], tls: Secure | None = None
+    ) -> None:
+        """Prepare a connection that waits in `home` between its exchanges; `tls` has shaken hands."""
         super().__init__()
+        self._tls = tls
         self._loop = loop
         self._clock = clock_of(loop)
         self._home = home
@@ -154,6 +160,8 @@ class Connection(Reader, asyncio.Protocol):
             self._clock.set(deadline)
         self._waiter = waiter = self._loop.create_future()
         if self._fault is None:
+            if self._tls is not None:
+                data = self._tls.encrypted(data)
             self._transport.write(data)  # type: ignore[union-attr]
         else:
             waiter.set_exception(self._fault)
@@ -200,11 +208,15 @@ class Connection(Reader, asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+            self._transport.write(data if self._tls is None else self._tls.encrypted(data))
 
     def data_received(self, data: bytes) -> None:
         """Read on: the event loop's call."""
         now = _monotonic()
+        if self._tls is not None:
+            data = self._text_of(self._tls, data)
+            if not data:
+                return
         waiter = self._waiter
         if waiter is None:
             self._unasked()
@@ -228,6 +240,20 @@ class Connection(Reader, asyncio.Protocol):
         if self.consent and self._consenting is not None and not self._consenting.done():
             self._consenting.set_result(None)
 
+    def _text_of(self, tls: Secure, data: bytes) -> bytes:
+        """Return the text of what came, empty when there is none, or none any more."""
+        try:
+            text = tls.decrypted(data)
+        except ssl.SSLWantReadError:
+            return b""
+        except ssl.SSLError as error:
+            self._fail(lost(error))
+            return b""
+        if not text:  # the server's farewell
+            self._ended(None)
+            self.abort()
+        return text
+
     def expire(self) -> None:
         """End the exchange, which is out of time."""
         limits = self._limits
@@ -246,6 +272,15 @@ class Connection(Reader, asyncio.Protocol):
         """Take note of the end: the event loop's call."""
         self.open = False
         self._clock.remove(self)
+        self._ended(error)
+        self._let_flow()
+        self._leave_home()
+        if not self._gone.done():
+            self._gone.set_result(None)
+        if self._lost is not None:
+            self._lost(self)
+
+    def _ended(self, error: BaseException | None) -> None:
         if self._waiter is not None:
             self.end = _monotonic()
             try:
@@ -254,12 +289,6 @@ class Connection(Reader, asyncio.Protocol):
                 self.end_of_data()
             except Fault as fault:
                 self._fail(fault)
-        self._let_flow()
-        self._leave_home()
-        if not self._gone.done():
-            self._gone.set_result(None)
-        if self._lost is not None:
-            self._lost(self)
 
     def end_of_data(self) -> None:
         """Complete an answer that lasts until the connection ends."""
@@ -301,6 +330,8 @@ class Connection(Reader, asyncio.Protocol):
         """Close, over TLS with a farewell."""
         self._detach()
         if self._transport is not None:
+            if self._tls is not None:
+                self._transport.write(self._tls.farewell())
             self._transport.close()
 
     def abort(self) -> None:

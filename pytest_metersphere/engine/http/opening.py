@@ -12,7 +12,7 @@ from pytest_metersphere.engine.http.connection import Connection
 from pytest_metersphere.engine.http.faults import Fault, handshake, out_of_time, unreachable
 from pytest_metersphere.engine.http.names import Address, resolve
 from pytest_metersphere.engine.http.target import Origin
-from pytest_metersphere.engine.http.tls import tls_context
+from pytest_metersphere.engine.http.tls import PIECE, Secure
 from pytest_metersphere.engine.http.tunnel import Tunnel
 
 _FIRST_SHARE = 0.5  # of the time that is left, for each address but the last
@@ -67,12 +67,8 @@ async def _take_over(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, origin: Origin, home: list[Connection]
 ) -> Connection:
     try:
-        _, connection = await loop.create_connection(
-            lambda: Connection(loop, home),
-            sock=sock,
-            ssl=tls_context() if origin.tls else None,
-            server_hostname=origin.host if origin.tls else None,
-        )
+        tls = await _secured(sock, origin) if origin.tls else None
+        _, connection = await loop.create_connection(lambda: Connection(loop, home, tls), sock=sock)
     except OSError as error:
         sock.close()
         raise handshake(origin.address, error) from None
@@ -80,6 +76,19 @@ async def _take_over(
         sock.close()
         raise
     return connection
+
+
+async def _secured(sock: socket.socket, origin: Origin) -> Secure:
+    loop = asyncio.get_running_loop()
+    tls = Secure(origin.host)
+    while not tls.shake_hands():
+        await loop.sock_sendall(sock, tls.outgoing.read())
+        data = await loop.sock_recv(sock, PIECE)
+        if not data:
+            raise ConnectionResetError
+        tls.incoming.write(data)
+    await loop.sock_sendall(sock, tls.outgoing.read())
+    return tls
 
 
 async def _connect(addresses: list[Address], shown: str, until: float) -> socket.socket:
