@@ -57,7 +57,7 @@ def _block(start: str) -> Block:
 
 
 def _lines(start: str) -> list[str]:
-    return [line.partition("  #")[0].rstrip() for line in _block(start).text.splitlines()]
+    return [line.partition(" #")[0].rstrip() for line in _block(start).text.splitlines()]
 
 
 @pytest.fixture

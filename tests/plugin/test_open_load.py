@@ -71,6 +71,28 @@ def test_iterations_are_shared_over_several_nodes(project: Project) -> None:
     assert done.counts == {"passed": 1}, done.text
 
 
+def test_a_pace_spreads_iterations_over_the_load(project: Project) -> None:
+    """Three iterations, a fifth of a second from start to start, cannot be over sooner than the third begins."""
+    project.write(
+        "test_paced.py",
+        """
+        import pytest
+
+        @pytest.mark.load_scenario(users=1, iterations=3, pacing="200ms")
+        async def test_paced(vu):
+            with vu.sample("step"):
+                await vu.sleep(0.001)
+        """,
+    )
+
+    done = project.run("--ms-pool=local")
+
+    paced = done.scenario("test_paced")
+    assert (paced.totals.iterations, paced.profile.pacing_s, done.code) == (3, 0.2, 0), done.text
+    assert paced.totals.duration_s >= 0.4
+    assert "an iteration of each user every 200 ms" in done.summary
+
+
 def test_an_overloaded_generator_makes_the_run_invalid(project: Project) -> None:
     """The reason names node, worker, seconds, value and limit, and what to do; the thresholds hide it not."""
     project.write(
