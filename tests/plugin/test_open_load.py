@@ -72,7 +72,7 @@ def test_iterations_are_shared_over_several_nodes(project: Project) -> None:
 
 
 def test_a_pace_spreads_iterations_over_the_load(project: Project) -> None:
-    """Three iterations, a fifth of a second from start to start, cannot be over sooner than the third begins."""
+    """Three iterations, a fifth of a second from start to start, last until the third begins at least."""
     project.write(
         "test_paced.py",
         """
