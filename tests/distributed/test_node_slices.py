@@ -100,13 +100,13 @@ def test_small_scenarios_get_workers_enough(client: NodeClient) -> None:
 def test_each_scenario_of_a_slice_has_an_end(client: NodeClient) -> None:
     """That of its last user on any worker; the slice's is the last of them."""
     parts = [Part(scenario=scenario(), users=[1, 2]), Part(scenario=scenario(), users=[3])]
-    client.start(start_request(users=3, parts=parts), scripted(Script(scenario_ends=[0.0, 0.001])))
+    client.start(start_request(users=3, parts=parts), scripted(Script(scenario_ends=[0.0, 1e-6])))
     when(client, "ready")
     client.go("s1")
 
     manifest = when(client, "ended").manifest
     assert manifest is not None
-    assert (manifest.ends, manifest.ended_at) == ([0.0, 0.001], 0.001)
+    assert (manifest.ends, manifest.ended_at) == ([0.0, 1e-6], 1e-6)
 
 
 @pytest.mark.parametrize("ends", [[0.0], [0.0, 0.0, 0.0], [0.0, -1.0], [0.0, 1e9]])

@@ -25,7 +25,6 @@ SHORT = ("--ms-users=2", "--ms-ramp=0s", "--ms-hold=1s")
 @pytest.fixture
 def shop(project: Project) -> Project:
     """Return a project with the page's example, its data, and a server that takes orders."""
-    project.write("pytest.ini", "[pytest]\nms_bundle = **/*.csv")
     project.write("conftest.py", SERVER.replace("\n    do_POST = do_GET\n", READS_BODIES))
     project.write("users.csv", "name,password\nann,1\nbob,2\n")
     project.write("test_order.py", *EXAMPLE)
