@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import math
 import threading
 import time
@@ -26,6 +25,7 @@ from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
 
 TEARDOWN_LIMIT = 5.0
 """Seconds that a user's fixtures get to tear down once the user had to go."""
+_monotonic = time.monotonic
 _CUT_OFF = "the tear-down of the user's fixtures was cut off, because the user had to go"
 
 
@@ -94,6 +94,10 @@ class Life:
         self._meter.lease(callee.part.rows, user)
         self._pacer = Pacer(scenario.think, seed=self._meter.user, pacing=scenario.pacing)
         self._deadline: asyncio.TimerHandle | None = None
+        self._start = 0.0
+        self._free_running = (
+            turns.pool is None and turns.shared is None and scenario.profile.iterations is None
+        )
         self.ends = ends
         self.latest = ends
         self.over = False
@@ -140,6 +144,10 @@ class Life:
         if self._turns.pool is not None:
             return self._given and not self._meter.leaving
         return self.wants_more() and (self._turns.shared is None or self._turns.shared.take())
+
+    def _repeats(self) -> bool:
+        """Return whether the next iteration begins when this one has ended, whatever else there is."""
+        return self._free_running and self._pacer.steady
 
     def _take(self, due: float) -> bool:
         """Note what is due, unless the user has to go."""
@@ -256,11 +264,11 @@ class AsyncLife(Life):
         call: Callable[[], Coroutine[Any, Any, Any]] | None = None
         await self._wait()
         while self._begins():
-            start = self._started()
+            self._start = self._started()
             error: BaseException | None = None
             try:
                 call = call or await self._set_up()
-                await call()
+                await (self._repeat(call) if self._repeats() else call())
             except asyncio.CancelledError as cancelled:
                 if self._meter.leaving:
                     raise
@@ -272,9 +280,22 @@ class AsyncLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            if self._note(start, error, set_up=call is not None):
+            if self._note(self._start, error, set_up=call is not None):
                 await self._wait()
             self._meter.waited = False
+
+    async def _repeat(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Iterate as long as nothing but the end is to be looked at; count all iterations but the last."""
+        meter = self._meter
+        await call()
+        while meter.waited and not meter.leaving:
+            now = _monotonic()
+            if now >= self.ends:
+                return
+            meter.iteration_worked(self._start, now)
+            self._start = now
+            meter.waited = False
+            await call()
 
     def _forget_cancelling(self) -> None:
         """Go on after the scenario has cancelled itself."""
@@ -283,14 +304,13 @@ class AsyncLife(Life):
 
     async def _set_up(self) -> Callable[[], Coroutine[Any, Any, Any]]:
         instance = self._callee.new_instance()
-        function = self._callee.bound(instance)
         for fixture in self._callee.used:
             await self._values.value_of(fixture, instance)
         values = {
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
         }
-        return functools.partial(function, **values)
+        return self._callee.call(instance, values)
 
     async def _wait(self) -> None:
         """Wait until the next iteration is due, or none will be."""
@@ -428,19 +448,34 @@ class ThreadLife(Life):
         call: Callable[[], Any] | None = None
         self._wait()
         while self._begins():
-            start = self._started()
+            self._start = self._started()
             error: BaseException | None = None
             try:
                 call = call or self._set_up()
-                call()
+                if self._repeats():
+                    self._repeat(call)
+                else:
+                    call()
             except Interrupted:
                 raise
             except BaseException as caught:  # noqa: BLE001 - pytest.fail and sys.exit must not end the worker
                 error = caught
             if self._meter.leaving:
                 return
-            self._note(start, error, set_up=call is not None)
+            self._note(self._start, error, set_up=call is not None)
             self._wait()
+
+    def _repeat(self, call: Callable[[], Any]) -> None:
+        """Iterate as long as nothing but the end is to be looked at; count all iterations but the last."""
+        meter = self._meter
+        call()
+        while not meter.leaving:
+            now = _monotonic()
+            if now >= self.ends:
+                return
+            meter.iteration_worked(self._start, now)
+            self._start = now
+            call()
 
     def _wait(self) -> None:
         """Wait until the next iteration is due, or none will be."""
@@ -457,13 +492,12 @@ class ThreadLife(Life):
 
     def _set_up(self) -> Callable[[], Any]:
         instance = self._callee.new_instance()
-        function = self._callee.bound(instance)
         for fixture in self._callee.used:
             self._values.value_of(fixture, instance)
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }
-        return functools.partial(function, **values)
+        return self._callee.call(instance, values)
 
     def _tear_down(self) -> None:
         start = time.monotonic()

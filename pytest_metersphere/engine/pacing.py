@@ -32,6 +32,11 @@ class Pacer:
         self._random = random.Random(seed)
         self._failures = 0
 
+    @property
+    def steady(self) -> bool:
+        """Return whether there is no pause after an iteration that works, and none was put in by failures."""
+        return not self._failures and self._pacing is None and not any(self._think)
+
     def due_after(self, due: float, now: float, error: BaseException | None, *, set_up: bool = True) -> float:
         """Return the clock reading at which the next iteration is due.
 

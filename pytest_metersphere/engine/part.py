@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_metersphere.engine.messages import Part
@@ -27,12 +30,23 @@ class Callee:
     arguments: dict[str, Any]
     used: list[Any] = dataclasses.field(default_factory=list)
 
-    def bound(self, instance: object) -> Callable[..., Any]:
-        """Return the function bound to the user's instance of the class, or as it is without one."""
-        bound: Callable[..., Any]
-        bound = self.function if self.owner is None else self.function.__get__(instance, self.owner)
-        return bound
+    def call(self, instance: object, values: Mapping[str, Any]) -> Callable[[], Any]:
+        """Return what runs one iteration of a user: the function with its instance and its arguments."""
+        function = self.function if self.owner is None else self.function.__get__(instance, self.owner)
+        # arguments by position cost a call less than those by name
+        leading = list(itertools.takewhile(values.__contains__, _places(function)))
+        others = {name: value for name, value in values.items() if name not in leading}
+        return functools.partial(function, *map(values.__getitem__, leading), **others)
 
     def new_instance(self) -> object:
         """Return an instance of the test class for one user, None without a class."""
         return None if self.owner is None else self.owner()
+
+
+def _places(function: Any) -> tuple[str, ...]:
+    """Return the names of the parameters that can be given by position, in order; none for what is wrapped."""
+    if inspect.ismethod(function):
+        return _places(function.__func__)[1:]
+    if not inspect.isfunction(function):
+        return ()
+    return function.__code__.co_varnames[: function.__code__.co_argcount]

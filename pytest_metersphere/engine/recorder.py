@@ -60,7 +60,6 @@ class _Entry:
         "failures",
         "receive",
         "received",
-        "requests",
         "response",
         "response_highest",
         "response_lowest",
@@ -77,7 +76,7 @@ class _Entry:
 
     def __init__(self, tally: LabelTally) -> None:
         self._tally = tally
-        self.requests = self.failures = self.sent = self.received = 0
+        self.failures = self.sent = self.received = 0
         self.both: dict[int, int] = {}
         self.response: dict[int, int] = {}
         self.service: dict[int, int] = {}
@@ -87,15 +86,34 @@ class _Entry:
         self.both_lowest = self.response_lowest = self.service_lowest = HIGHEST
         self.dns = self.connect = self.tls = self.send = self.wait = self.receive = 0.0
 
-    def add(self, bucket: int, value: int, service: float | None) -> None:
-        """Count a response time, known by its bucket, and another service time, in seconds."""
+    def count(self, elapsed: float) -> None:
+        """Count a time, in seconds, that is response and service time: Histogram.record without calls."""
+        value = int(elapsed * 1e6 + 0.5)
+        if value < 0 or value > HIGHEST:
+            value = 0 if value < 0 else HIGHEST
+        shift = value.bit_length() - 8
+        bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
+        try:
+            self.both[bucket] += 1
+        except KeyError:
+            self.both[bucket] = 1
+        self.both_total += value
+        if value > self.both_highest:
+            self.both_highest = value
+        if value < self.both_lowest:
+            self.both_lowest = value
+
+    def add(self, elapsed: float, service: float | None) -> None:
+        """Count a response time and another service time, if there is one, in seconds."""
+        value = _microseconds(elapsed)
+        bucket = bucket_of(value)
         self.response[bucket] = self.response.get(bucket, 0) + 1
         self.response_total += value
         self.response_highest = max(self.response_highest, value)
         self.response_lowest = min(self.response_lowest, value)
         if service is None:
             return
-        value = max(0, min(int(service * 1e6 + 0.5), HIGHEST))
+        value = _microseconds(service)
         bucket = bucket_of(value)
         self.service[bucket] = self.service.get(bucket, 0) + 1
         self.service_total += value
@@ -105,7 +123,7 @@ class _Entry:
     def settle(self) -> None:
         """Add everything to the tally."""
         tally, phases = self._tally, self._tally.phases
-        tally.requests += self.requests
+        tally.requests += sum(self.both.values()) + sum(self.response.values())
         tally.failures += self.failures
         tally.bytes_sent += self.sent
         tally.bytes_received += self.received
@@ -126,6 +144,10 @@ class _Entry:
         phases.receive += round(self.receive * 1e6)
 
 
+def _microseconds(seconds: float) -> int:
+    return max(0, min(int(seconds * 1e6 + 0.5), HIGHEST))
+
+
 def _histogram(counts: dict[int, int], total: int, lowest: int, highest: int) -> Histogram:
     return Histogram(counts, sum(counts.values()), total, lowest, highest)
 
@@ -134,13 +156,14 @@ class _Span:
     """One second of one scenario in one phase.
 
     Attributes:
-        tally: what was counted, the labels excepted.
+        tally: what was counted, the labels excepted, and what stands here.
+        exchanges, iterations: those that were counted here.
         begin, end: clock readings between which a sample of it ends (the second exclusive).
         earliest, latest: clock readings between which a sample of it begins (the second exclusive).
         entries: its requests and samples by label; transactions by label and kind.
     """
 
-    __slots__ = ("begin", "earliest", "end", "entries", "latest", "tally")
+    __slots__ = ("begin", "earliest", "end", "entries", "exchanges", "iterations", "latest", "tally")
 
     def __init__(self, begin: float, end: float, earliest: float, latest: float) -> None:
         self.tally = Tally()
@@ -148,11 +171,14 @@ class _Span:
         self.end = end
         self.earliest = earliest
         self.latest = latest
+        self.exchanges = self.iterations = 0
         self.entries: dict[str | tuple[str, str], _Entry] = {}
 
     def settled(self) -> Tally:
         """Return the tally with its labels; nothing more is counted here."""
         self.end = -math.inf
+        self.tally.exchanges += self.exchanges
+        self.tally.iterations += self.iterations
         for entry in self.entries.values():
             entry.settle()
         return self.tally
@@ -253,30 +279,19 @@ class Recorder:
         span = self._spans[part]
         if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
             span = self._move(part, start, end)
-        span.tally.exchanges += exchanges
+        span.exchanges += exchanges
         entry = span.entries.get(label if kind != "transaction" else (label, kind))
         if entry is None:
             entry = self._entry(span, part, label, kind)
-        entry.requests += 1
         if failed:
             entry.failures += 1
         entry.sent += sent
         entry.received += received
-        # Histogram.record, without a call for each histogram
         elapsed = end - start
-        value = int(elapsed * 1e6 + 0.5)
-        if value < 0 or value > HIGHEST:
-            value = 0 if value < 0 else HIGHEST
-        shift = value.bit_length() - 8
-        bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
         if service == elapsed:
-            counts = entry.both
-            counts[bucket] = counts.get(bucket, 0) + 1
-            entry.both_total += value
-            entry.both_highest = max(entry.both_highest, value)
-            entry.both_lowest = min(entry.both_lowest, value)
+            entry.count(elapsed)
         else:
-            entry.add(bucket, value, service)
+            entry.add(elapsed, service)
         if phases is not None:
             dns, connect, tls, send, wait, receive = phases
             if connect:
@@ -287,6 +302,50 @@ class Recorder:
             entry.wait += wait
             entry.receive += receive
 
+    def answered(  # noqa: PLR0917 - called once a request, where calls and keywords cost time
+        self,
+        part: int,
+        label: str,
+        start: float,
+        end: float,
+        sent: int,
+        received: int,
+        phases: tuple[float, float, float, float, float, float],
+    ) -> None:
+        """Count one request that was answered on a connection that was kept: `request` in short.
+
+        Its service time is its response time, and it took no time to connect. With threads it must be called
+        through `locked`.
+        """
+        span = self._spans[part]
+        if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
+            span = self._move(part, start, end)
+        span.exchanges += 1
+        entry = span.entries.get(label)
+        if entry is None:
+            entry = self._entry(span, part, label, "request")
+        entry.sent += sent
+        entry.received += received
+        _, _, _, send, wait, receive = phases
+        entry.send += send
+        entry.wait += wait
+        entry.receive += receive
+        # _Entry.count, without the call
+        value = int((end - start) * 1e6 + 0.5)
+        if value < 0 or value > HIGHEST:
+            value = 0 if value < 0 else HIGHEST
+        shift = value.bit_length() - 8
+        bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
+        try:
+            entry.both[bucket] += 1
+        except KeyError:
+            entry.both[bucket] = 1
+        entry.both_total += value
+        if value > entry.both_highest:
+            entry.both_highest = value
+        if value < entry.both_lowest:
+            entry.both_lowest = value
+
     def _entry(self, span: _Span, part: int, label: str, kind: Kind) -> _Entry:
         known = self._known(part, label)
         span.tally.overflow = span.tally.overflow or known != label[:_MAX_LABEL]
@@ -296,7 +355,7 @@ class Recorder:
         return entry
 
     def locked(self, count: Callable[..., None]) -> Callable[..., None]:
-        """Return `request` or `iterated` for users that have threads of their own, as it is for others."""
+        """Return `request`, `answered` or `iterated` for users that have threads of their own, as it is for others."""
         if not self._threads:
             return count
 
@@ -325,7 +384,7 @@ class Recorder:
         span = self._spans[part]
         if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
             span = self._move(part, start, end)
-        span.tally.iterations += 1
+        span.iterations += 1
 
     def scheduled(self, part: int, due: float, *, dropped: bool) -> None:
         """Count an iteration that was due at a clock reading, dropped when no user was free for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -58,6 +59,7 @@ class Meter:
         self._recorder = recorder
         if recorder is not None:
             self._count_request = recorder.locked(recorder.request)
+            self._count_answer = recorder.locked(recorder.answered)
             self._count_iteration = recorder.locked(recorder.iterated)
 
     def begin_late(self, seconds: float) -> None:
@@ -146,6 +148,22 @@ class Meter:
                 self._part, label, start, end, error is not None, service, exchanges, sent, received, phases
             )
 
+    def answered(  # noqa: PLR0917 - called once a request, where keywords cost time
+        self,
+        label: str,
+        start: float,
+        end: float,
+        sent: int,
+        received: int,
+        phases: tuple[float, float, float, float, float, float],
+    ) -> None:
+        """Count one request of `vu.http` that was answered, on a connection that was kept."""
+        self.waited = True
+        if self._late or self._recorder is None:
+            self.request(label, start, end, None, end - start, 1, sent, received, phases)
+        else:
+            self._count_answer(self._part, label, start, end, sent, received, phases)
+
     def cancelled(self, label: str, start: float, exchanges: int) -> None:
         """Count a sample that was cancelled: interrupted when the user must go, else a failure."""
         end = time.monotonic()
@@ -159,11 +177,7 @@ class Meter:
     def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
         """Count an iteration that ended by itself, or with `error`, and start the next number."""
         if error is None:
-            self.iteration += 1
-            if self._told:
-                self._told.clear()
-            if self._recorder is not None:
-                self._count_iteration(self._part, start, end)
+            self.iteration_worked(start, end)
             return
         skipped = isinstance(error, pytest.skip.Exception)
         failed = not skipped
@@ -179,6 +193,14 @@ class Meter:
             )
         self._told.clear()
         self.iteration += 1
+
+    def iteration_worked(self, start: float, end: float) -> None:
+        """Count an iteration that worked, and start the next number."""
+        self.iteration += 1
+        if self._told:
+            self._told.clear()
+        if self._recorder is not None:
+            self._count_iteration(self._part, start, end)
 
     def _skipped(self, start: float, end: float, reason: str) -> None:
         if self._recorder is not None:
@@ -289,27 +311,21 @@ class VirtualUser(_User):
 
     def __init__(self, meter: Meter) -> None:
         super().__init__(meter)
-        self._http: HttpClient | None = None
-        self._jar: CookieJar | None = None
         self._to_close: list[Callable[[], None]] = []
 
-    @property
+    @functools.cached_property
     def http(self) -> HttpClient:
         """Return the user's HTTP client."""
-        if self._http is None:
-            from pytest_metersphere.engine.http import HttpClient
+        from pytest_metersphere.engine.http import HttpClient
 
-            self._http = HttpClient(self._meter, self.jar)
-        return self._http
+        return HttpClient(self._meter, self.jar)
 
-    @property
+    @functools.cached_property
     def jar(self) -> CookieJar:
         """Return the user's cookies."""
-        if self._jar is None:
-            from pytest_metersphere.engine.http.cookies import CookieJar
+        from pytest_metersphere.engine.http.cookies import CookieJar
 
-            self._jar = CookieJar()
-        return self._jar
+        return CookieJar()
 
     async def sleep(self, seconds: float) -> None:
         """Pause; other users go on."""
@@ -327,8 +343,9 @@ class VirtualUser(_User):
     async def close(self) -> None:
         """Close what the user has opened."""
         self.close_now()
-        if self._http is not None:
-            await self._http.close()
+        client: HttpClient | None = self.__dict__.get("http")
+        if client is not None:
+            await client.close()
 
 
 class Loop(Protocol):
@@ -355,18 +372,16 @@ class ThreadUser(_User):
         self.virtual.state = self.state
         self._loop = loop
         self._pause = sleep
-        self._http: ThreadHttpClient | None = None
 
-    @property
+    @functools.cached_property
     def http(self) -> ThreadHttpClient:
         """Return the user's HTTP client; its calls block."""
-        if self._http is None:
-            from pytest_metersphere.engine.http import ThreadHttpClient
+        from pytest_metersphere.engine.http import ThreadHttpClient
 
-            self._http = ThreadHttpClient(self._meter, self.virtual.jar, lambda: self._loop.closed)
-            self.virtual.closing(self._http.close)
-            self._loop.when_closed(self._http.interrupt)
-        return self._http
+        client = ThreadHttpClient(self._meter, self.virtual.jar, lambda: self._loop.closed)
+        self.virtual.closing(client.close)
+        self._loop.when_closed(client.interrupt)
+        return client
 
     def sleep(self, seconds: float) -> None:
         """Pause; other users go on."""

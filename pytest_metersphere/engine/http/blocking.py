@@ -13,9 +13,9 @@ import time
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.call import Call
 from pytest_metersphere.engine.http.faults import Fault, handshake, lost, out_of_time, unreachable
-from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT, Limits
 from pytest_metersphere.engine.http.names import Address, resolve_blocking
-from pytest_metersphere.engine.http.reader import Reader
+from pytest_metersphere.engine.http.reader import Familiar, Reader
 from pytest_metersphere.engine.http.target import Origin
 from pytest_metersphere.engine.http.tls import Secure
 from pytest_metersphere.engine.http.tunnel import Tunnel
@@ -52,6 +52,7 @@ class BlockingConnection(Reader):
         home: where it waits between its exchanges.
         sock: its socket.
         unsent: the connection had ended before the running exchange began.
+        written: clock reading at which `ask` had sent its request.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class BlockingConnection(Reader):
         "sock",
         "unsent",
         "used_before",
+        "written",
     )
 
     def __init__(self, sock: socket.socket) -> None:
@@ -80,6 +82,7 @@ class BlockingConnection(Reader):
         self._poll.register(sock, select.POLLIN)
         self.first = 0.0
         self.end = 0.0
+        self.written = 0.0
         self.used_before = False
         self.unsent = False
         self.home: list[BlockingConnection] = []
@@ -103,6 +106,39 @@ class BlockingConnection(Reader):
             tls.incoming.write(data)
         self.sock.sendall(tls.outgoing.read())
         self._tls = tls
+
+    def ask(self, data: bytes, deadline: float, familiar: Familiar | None) -> bytes | None:
+        """Send a whole request on a connection that was kept, with the default time limits; read the answer.
+
+        Returns the answer when it is `familiar`; otherwise None, and it has been read as by `finish`.
+
+        Raises:
+            Fault: it does not come, not whole, or not in time.
+        """
+        self.used_before = True
+        self.first = 0.0
+        self.received = 0
+        self._limits = DEFAULT_LIMITS
+        self._deadline = deadline
+        if self._timer != DEFAULT_TIMEOUT:
+            self._set_timer(DEFAULT_TIMEOUT)
+        self.unsent = not self.send(data)
+        self.written = _monotonic()
+        answer = self._receive(_FIRST_PIECE)
+        if (
+            familiar is not None
+            and answer is not None
+            and len(answer) == familiar.size
+            and answer.startswith(familiar.prefix)
+        ):
+            self.first = self.end
+            return answer
+        self.begin()
+        self._take(answer)
+        if not self.complete:
+            self._check_time(self.end)
+            self.finish()
+        return None
 
     def start(self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False) -> None:
         """Send a request, or its head; for the arguments see Connection.exchange.
@@ -149,34 +185,40 @@ class BlockingConnection(Reader):
         """
         size = _FIRST_PIECE
         while not self.complete:
-            self._take(size)
+            self._take(self._receive(size))
             if not self.complete:
                 self._check_time(self.end)
                 size = _PIECE
 
-    def _take(self, size: int) -> None:
-        """Wait for a piece of the answer and read it."""
+    def _receive(self, size: int) -> bytes | None:
+        """Wait for a piece of the answer; empty at the end of all, None when there is no text yet."""
         try:
             data = self.sock.recv(size)
         except BlockingIOError:
             self._waited()
-            return
+            return None
         except OSError as error:
             self.end = _monotonic()
             raise lost(error) from None
-        self.end = now = _monotonic()
+        self.end = _monotonic()
         if self._tls is not None:
             try:
-                data = self._tls.decrypted(data)
+                return self._tls.decrypted(data)
             except ssl.SSLWantReadError:
-                return
+                return None
             except ssl.SSLError as error:
                 raise lost(error) from None
+        return data
+
+    def _take(self, data: bytes | None) -> None:
+        """Read a piece of the answer."""
+        if data is None:
+            return
         if not data:
             self.end_of_input()
             return
         if not self.first:
-            self.first = now
+            self.first = self.end
         self.feed(data)
 
     def _waited(self) -> None:
@@ -253,7 +295,7 @@ class BlockingConnection(Reader):
             left = until - _monotonic()
             if left <= 0 or not self._poll.poll(left * 1000):
                 break
-            self._take(_FIRST_PIECE)
+            self._take(self._receive(_FIRST_PIECE))
             if self.consent and self.head is None:
                 self.first = 0.0
         return not self.complete and self.head is None

@@ -267,11 +267,17 @@ def as_error_of_url(method: str, url: object, error: BadURLError) -> RequestErro
     return as_error(Fault("protocol", str(error)), method, str(url))
 
 
-def is_dull(plan: Plan, head: bytes | None) -> bool:
-    """Return whether nothing in the head of an answer needs attention; the plan keeps such a head."""
-    if head is None or _SPECIAL.search(head):
+def is_ordinary(plan: Plan, reader: Reader) -> bool:
+    """Return whether a complete answer needs no attention; the plan learns to know such answers."""
+    head = reader.head
+    if head is None or reader.status >= 300:
         return False
-    plan.dull = head
+    if head != plan.dull:
+        if _SPECIAL.search(head):
+            return False
+        plan.dull = head
+    elif plan.familiar is None or plan.familiar.head != head:
+        plan.familiar = reader.familiar()
     return True
 
 

@@ -11,17 +11,16 @@ from pytest_metersphere.engine.http.call import (
     Call,
     as_error_of_url,
     checked_label,
-    is_dull,
+    is_ordinary,
     label_of,
     made_ready,
-    statuses,
 )
 from pytest_metersphere.engine.http.connection import Connection
 from pytest_metersphere.engine.http.cookies import CookieJar
 from pytest_metersphere.engine.http.faults import Fault, as_error
-from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
+from pytest_metersphere.engine.http.limits import DEFAULT_TIMEOUT
 from pytest_metersphere.engine.http.opening import open_connection
-from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
+from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan, plan_of
 from pytest_metersphere.engine.http.response import Response
 from pytest_metersphere.engine.http.sharing import Shared, permit_on_loop, shared_on_loop
 from pytest_metersphere.engine.http.target import Origin
@@ -106,7 +105,6 @@ class HttpClient:
             RequestTimeout: not complete in time.
         """
         start = _monotonic()
-        # the ordinary request on a kept connection is done right here, all others by `_complete`
         if (
             timeout is DEFAULT_TIMEOUT
             and params is None
@@ -116,51 +114,9 @@ class HttpClient:
             and files is None
             and auth is None
             and proxy is None
+            and expect == ()
         ):
-            plan = known_plan((method, url))
-            if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
-                free = self._free.get(plan.origin)
-                if free and (label is None or checked_label(label)):
-                    if expect != ():
-                        expect = statuses(expect)
-                    connection = free.pop()
-                    whole = plan.whole
-                    waiter = connection.exchange(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
-                    written = _monotonic()
-                    try:
-                        await waiter
-                    except Fault:  # it is raised again by the waiter
-                        return await self._go_on(plan, label, start, written, expect, connection, waiter)
-                    except asyncio.CancelledError:
-                        connection.abort()
-                        self._meter.cancelled(label or plan.label, start, 1)
-                        raise
-                    head = connection.head
-                    if connection.status >= 300 or (head != plan.dull and not is_dull(plan, head)):
-                        return await self._go_on(plan, label, start, written, expect, connection, waiter)
-                    assert head is not None
-                    first, end = connection.first, connection.end
-                    phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
-                    if connection.reusable and connection.open:
-                        free.append(connection)
-                    else:
-                        connection.close()
-                    meter = self._meter
-                    meter.waited = True
-                    meter.request(
-                        label or plan.label,
-                        start,
-                        end,
-                        None,
-                        end - start,
-                        1,
-                        len(whole),
-                        connection.received,
-                        phases,
-                    )
-                    return Response(
-                        connection.status, head, connection.body, plan.target, end - start, phases
-                    )
+            return await self._simple(method, url, label)
         try:
             call = made_ready(
                 method,
@@ -182,24 +138,75 @@ class HttpClient:
             raise refused_url(self._meter, label, method, url, start, error) from None
         return await self._complete(call)
 
+    async def _simple(self, method: str, url: str, label: str | None = None) -> Response:
+        """Send a request without options; on a kept connection all of it is done right here."""
+        start = _monotonic()
+        plan = known_plan((method, url))
+        free = None if plan is None else self._free.get(plan.origin)
+        if (
+            not free
+            or plan is None
+            or plan.is_head
+            or not self._jar.empty
+            or self._shared is not None
+            or (label is not None and not checked_label(label))
+        ):
+            return await self._complete(self._call(method, url, start, label))
+        connection = free.pop()
+        familiar = plan.familiar
+        waiter = connection.ask(plan.whole, start + DEFAULT_TIMEOUT, familiar)
+        written = _monotonic()
+        try:
+            answer = await waiter
+        except Fault:  # it is raised again by the waiter
+            return await self._go_on(plan, label, start, written, connection, waiter)
+        except asyncio.CancelledError:
+            connection.abort()
+            self._meter.cancelled(label or plan.label, start, 1)
+            raise
+        end = connection.end
+        if answer is not None and familiar is not None:
+            status, head, received = familiar.status, familiar.head, familiar.size
+            content = answer[len(familiar.prefix) :]
+            phases = (0.0, 0.0, 0.0, written - start, end - written, 0.0)
+        elif is_ordinary(plan, connection):
+            assert connection.head is not None
+            status, head, received = connection.status, connection.head, connection.received
+            content, first = connection.body, connection.first
+            phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
+        else:
+            return await self._go_on(plan, label, start, written, connection, waiter)
+        if connection.reusable and connection.open:
+            free.append(connection)
+        else:
+            connection.close()
+        self._meter.answered(label or plan.label, start, end, len(plan.whole), received, phases)
+        return Response(status, head, content, plan.target, end - start, phases)
+
+    def _call(self, method: str, url: str, start: float, label: str | None) -> Call:
+        """Return the call of a request without options."""
+        try:
+            return Call(plan_of(method, url), None, self._jar, start, label=checked_label(label))
+        except BadURLError as error:
+            raise refused_url(self._meter, label, method, url, start, error) from None
+
     async def _go_on(
         self,
         plan: Plan,
         label: str | None,
         start: float,
         written: float,
-        expect: Any,
         connection: Connection,
-        waiter: asyncio.Future[None],
+        waiter: asyncio.Future[bytes | None],
     ) -> Response:
         """Complete a request that was begun as an ordinary one, and is none."""
-        call = Call(plan, None, self._jar, start, limits=DEFAULT_LIMITS, expected=expect, label=label)
+        call = Call(plan, None, self._jar, start, label=label)
         call.sending(start)
         call.written(len(plan.whole), written)
         return await self._complete(call, connection, waiter)
 
     async def _complete(
-        self, call: Call, connection: Connection | None = None, waiter: asyncio.Future[None] | None = None
+        self, call: Call, connection: Connection | None = None, waiter: asyncio.Future[bytes | None] | None = None
     ) -> Response:
         method, url = call.plan.method, call.plan.target.url
         error: Exception | None = None
@@ -215,7 +222,7 @@ class HttpClient:
         return counted(self._meter, call, error)
 
     async def _perform(
-        self, call: Call, connection: Connection | None, waiter: asyncio.Future[None] | None
+        self, call: Call, connection: Connection | None, waiter: asyncio.Future[bytes | None] | None
     ) -> None:
         """Send the requests of a call and take their answers; a request may be under way."""
         permit: asyncio.Semaphore | None = None
@@ -271,7 +278,7 @@ class HttpClient:
         else:
             connection.release()
 
-    async def _send(self, call: Call, connection: Connection) -> asyncio.Future[None]:
+    async def _send(self, call: Call, connection: Connection) -> asyncio.Future[bytes | None]:
         plan, body = call.plan, call.body
         data = call.head()
         whole = body is None or not (body.streams or plan.awaits_consent)
@@ -289,9 +296,11 @@ class HttpClient:
         call.written(size, _monotonic())
         return waiter
 
-    def get(self, url: str, **options: Any) -> Coroutine[Any, Any, Response]:
+    def get(self, url: str, *, label: str | None = None, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a GET; options as for `request`."""
-        return self.request("GET", url, **options)
+        if options:
+            return self.request("GET", url, label=label, **options)
+        return self._simple("GET", url, label)
 
     def head(self, url: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a HEAD; options as for `request`."""

@@ -13,10 +13,11 @@ from typing import cast
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.faults import Fault, lost, out_of_time
 from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
-from pytest_metersphere.engine.http.reader import Reader
+from pytest_metersphere.engine.http.reader import Familiar, Reader
 from pytest_metersphere.engine.http.tls import Secure
 
 _monotonic = time.monotonic
+_NEVER = math.inf
 _CONSENT_PATIENCE = 1.0
 _FAREWELL = 0.5
 
@@ -92,6 +93,7 @@ class Connection(Reader, asyncio.Protocol):
     __slots__ = (
         "_clock",
         "_consenting",
+        "_familiar",
         "_fault",
         "_flowing",
         "_gone",
@@ -103,6 +105,7 @@ class Connection(Reader, asyncio.Protocol):
         "_total_deadline",
         "_transport",
         "_waiter",
+        "_write",
         "deadline",
         "end",
         "first",
@@ -120,7 +123,9 @@ class Connection(Reader, asyncio.Protocol):
         self._clock = clock_of(loop)
         self._home = home
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._write: Callable[[bytes], None]
+        self._waiter: asyncio.Future[bytes | None] | None = None
+        self._familiar: Familiar | None = None
         self._flowing: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = loop.create_future()
         self._fault: Fault | None = None
@@ -136,11 +141,31 @@ class Connection(Reader, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport: the event loop's call."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of another class
+        self._write = self._transport.write
         self._clock.add(self)
+
+    def ask(self, data: bytes, deadline: float, familiar: Familiar | None) -> asyncio.Future[bytes | None]:
+        """Send a whole request on a connection that was kept, with the default time limits.
+
+        The future is done when its answer is complete, and raises Fault. Its result is the answer when that
+        is `familiar`; otherwise None, and it has been read as after `exchange`.
+        """
+        self.used_before = True
+        self.first = 0.0
+        self._familiar = familiar
+        if familiar is None:
+            self.begin()
+        self._limits = DEFAULT_LIMITS
+        self.deadline = self._total_deadline = deadline
+        if deadline < self._clock.due:
+            self._clock.set(deadline)
+        self._waiter = waiter = self._loop.create_future()
+        self._write(data if self._tls is None else self._tls.encrypted(data))
+        return waiter
 
     def exchange(
         self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[bytes | None]:
         """Send a request; the future is done when its answer is complete, and raises Fault.
 
         Args:
@@ -150,8 +175,9 @@ class Connection(Reader, asyncio.Protocol):
             head_only: the answer has no body, as that to HEAD.
         """
         self.used_before = self.first > 0.0
-        self.begin(head_only=head_only)
         self.first = 0.0
+        self._familiar = None
+        self.begin(head_only=head_only)
         self._limits = limits
         self.deadline = self._total_deadline = deadline
         if limits is not DEFAULT_LIMITS and limits.read < limits.total:
@@ -160,9 +186,7 @@ class Connection(Reader, asyncio.Protocol):
             self._clock.set(deadline)
         self._waiter = waiter = self._loop.create_future()
         if self._fault is None:
-            if self._tls is not None:
-                data = self._tls.encrypted(data)
-            self._transport.write(data)  # type: ignore[union-attr]
+            self._write(data if self._tls is None else self._tls.encrypted(data))
         else:
             waiter.set_exception(self._fault)
         return waiter
@@ -176,14 +200,14 @@ class Connection(Reader, asyncio.Protocol):
             self.reusable = False
             return 0
         if not body.streams:
-            self._write(body.content)
+            self._send(body.content)
             return len(body.content)
         sent = 0
         async for piece in body.pieces_async():
             if self._is_over():
                 self.reusable = False
                 break
-            self._write(piece)
+            self._send(piece)
             sent += len(piece)
             if self._flowing is None:
                 await asyncio.sleep(0)  # an answer may come in between
@@ -206,7 +230,7 @@ class Connection(Reader, asyncio.Protocol):
     def _is_over(self) -> bool:
         return self._waiter is None or self._waiter.done()
 
-    def _write(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data if self._tls is None else self._tls.encrypted(data))
 
@@ -221,9 +245,18 @@ class Connection(Reader, asyncio.Protocol):
         if waiter is None:
             self._unasked()
             return
+        self.end = now
         if not self.first:
             self.first = now
-        self.end = now
+            familiar = self._familiar
+            if familiar is not None:
+                if len(data) == familiar.size and data.startswith(familiar.prefix):
+                    self._waiter = None
+                    self.deadline = _NEVER
+                    if not waiter.done():
+                        waiter.set_result(data)
+                    return
+                self._read()
         try:
             self.feed(data)
         except Fault as fault:
@@ -231,7 +264,7 @@ class Connection(Reader, asyncio.Protocol):
             return
         if self.complete:
             self._waiter = None
-            self.deadline = math.inf
+            self.deadline = _NEVER
             if not waiter.done():
                 waiter.set_result(None)
             return
@@ -239,6 +272,12 @@ class Connection(Reader, asyncio.Protocol):
             self.deadline = min(self._total_deadline, now + self._limits.read)
         if self.consent and self._consenting is not None and not self._consenting.done():
             self._consenting.set_result(None)
+
+    def _read(self) -> None:
+        """Let the answer be read: it is not, or may not be, the familiar one."""
+        if self._familiar is not None:
+            self._familiar = None
+            self.begin()
 
     def _text_of(self, tls: Secure, data: bytes) -> bytes:
         """Return the text of what came, empty when there is none, or none any more."""
@@ -283,6 +322,7 @@ class Connection(Reader, asyncio.Protocol):
     def _ended(self, error: BaseException | None) -> None:
         if self._waiter is not None:
             self.end = _monotonic()
+            self._read()
             try:
                 if error is not None:
                     raise lost(error)
@@ -301,6 +341,7 @@ class Connection(Reader, asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         self.deadline = math.inf
         self.end = _monotonic()
+        self._read()
         self._fault = fault
         if waiter is not None and not waiter.done():
             waiter.set_exception(fault)

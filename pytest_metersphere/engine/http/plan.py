@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from pytest_metersphere.engine.failures import path_label
 from pytest_metersphere.engine.http.body import OCTETS, Body
 from pytest_metersphere.engine.http.coding import accepted
+from pytest_metersphere.engine.http.reader import Familiar
 from pytest_metersphere.engine.http.target import Origin, Proxy, Target, basic, parse_url, refuse_controls
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -43,12 +44,14 @@ class Plan:
         awaits_consent: it says `Expect: 100-continue`.
         last: the connection ends with it.
         dull: the last head of an answer in which nothing needed attention.
+        familiar: what to know answers by that come with that head again; None until one has.
     """
 
     __slots__ = (
         "awaits_consent",
         "cookies",
         "dull",
+        "familiar",
         "fields",
         "has_kind",
         "is_head",
@@ -79,6 +82,7 @@ class Plan:
         cookie = f"Cookie: {self.cookies}\r\n".encode() if self.cookies else b""
         self.whole = self.start + cookie + (_NO_BODY if method in _BODIED else b"") + b"\r\n"
         self.dull: bytes | None = None
+        self.familiar: Familiar | None = None
 
     def _start(self, named: Mapping[str, str]) -> bytes:
         target, proxy = self.target, self.origin.proxy

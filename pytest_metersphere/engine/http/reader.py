@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import httptools
 
 from pytest_metersphere.engine.http.coding import MAX_BODY, too_large
@@ -17,6 +19,26 @@ _ORDINARY = 4 * MAX_FIELDS  # so short a head is within both limits
 _REFUSALS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 _END = b"\r\n\r\n"
 _BLANK = " \t"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Familiar:
+    """What is known of answers to one request whose head has come before.
+
+    The same head means the same framing. So an answer that begins with it and comes in one piece of the same
+    size is complete, and needs no parser.
+
+    Attributes:
+        prefix: the head with the empty line.
+        size: bytes of head and body.
+        status: their status.
+        head: their status line and fields, without the empty line.
+    """
+
+    prefix: bytes
+    size: int
+    status: int
+    head: bytes
 
 
 class Reader:
@@ -107,6 +129,13 @@ class Reader:
         if self.head is None or self._framed():
             raise closed()
         self._finish(_status_of(self.head))
+
+    def familiar(self) -> Familiar | None:
+        """Return what to know another answer like this one by, None when its length is not in its head."""
+        head = self.head
+        if head is None or not self.reusable or self.received != len(head) + len(_END) + len(self.body):
+            return None
+        return Familiar(head + _END, self.received, self.status, head)
 
     def field(self, name: str) -> str | None:
         """Return the value of a header field (name in lower case), several joined by commas."""

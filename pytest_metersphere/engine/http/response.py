@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from pytest_metersphere.engine.http.cookies import parse_cookie
 from pytest_metersphere.engine.http.reader import fields_of
 from pytest_metersphere.engine.http.target import Target
@@ -62,7 +64,7 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._fields!r})"
 
 
-class Response:
+class Response(msgspec.Struct, eq=False, weakref=True):
     """An HTTP answer, read to its end.
 
     Attributes:
@@ -71,26 +73,14 @@ class Response:
         redirects: how many redirects were followed.
     """
 
-    __slots__ = ("_elapsed", "_head", "_headers", "_phases", "_target", "content", "redirects", "status_code")
-
-    def __init__(
-        self,
-        status: int,
-        head: bytes,
-        content: bytes,
-        target: Target,
-        elapsed: float,
-        phases: tuple[float, float, float, float, float, float],
-        redirects: int = 0,
-    ) -> None:
-        self.status_code = status
-        self.content = content
-        self._phases = phases
-        self.redirects = redirects
-        self._head = head
-        self._headers: Headers | None = None
-        self._target = target
-        self._elapsed = elapsed
+    status_code: int
+    _head: bytes
+    content: bytes
+    _target: Target
+    _elapsed: float
+    _phases: tuple[float, float, float, float, float, float]
+    redirects: int = 0
+    _headers: Headers | None = None
 
     @property
     def reason(self) -> str:

@@ -15,15 +15,14 @@ from pytest_metersphere.engine.http.blocking import BlockingConnection, Watch, o
 from pytest_metersphere.engine.http.call import (
     Call,
     checked_label,
-    is_dull,
+    is_ordinary,
     made_ready,
-    statuses,
 )
 from pytest_metersphere.engine.http.client import counted, refused_url
 from pytest_metersphere.engine.http.cookies import CookieJar
 from pytest_metersphere.engine.http.faults import Fault, as_error
-from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT
-from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan
+from pytest_metersphere.engine.http.limits import DEFAULT_TIMEOUT
+from pytest_metersphere.engine.http.plan import BadURLError, Plan, known_plan, plan_of
 from pytest_metersphere.engine.http.response import Response
 from pytest_metersphere.engine.http.sharing import Shared, permit_in_thread, shared_in_threads
 from pytest_metersphere.engine.http.target import Origin
@@ -76,7 +75,6 @@ class ThreadHttpClient(Watch):
     ) -> Response:
         """Send one request and block for its answer; see HttpClient.request."""
         start = _monotonic()
-        # the ordinary request on a kept connection is done right here, all others by `_complete`
         if (
             timeout is DEFAULT_TIMEOUT
             and params is None
@@ -86,16 +84,9 @@ class ThreadHttpClient(Watch):
             and files is None
             and auth is None
             and proxy is None
+            and expect == ()
         ):
-            plan = known_plan((method, url))
-            if plan is not None and self._jar.empty and self._shared is None and not plan.is_head:
-                free = self._free.get(plan.origin)
-                if free and (label is None or checked_label(label)):
-                    if expect != ():
-                        expect = statuses(expect)
-                    connection = _good_one(free, start, repeatable=plan.repeatable)
-                    if connection is not None:
-                        return self._ordinary(plan, label, start, expect, connection, free)
+            return self._simple(method, url, label)
         try:
             call = made_ready(
                 method,
@@ -117,41 +108,67 @@ class ThreadHttpClient(Watch):
             raise refused_url(self._meter, label, method, url, start, error) from None
         return self._complete(call)
 
-    def _ordinary(
-        self,
-        plan: Plan,
-        label: str | None,
-        start: float,
-        expect: Any,
-        connection: BlockingConnection,
-        free: list[BlockingConnection],
-    ) -> Response:
-        whole = plan.whole
-        fault: Fault | None = None
-        written = start
+    def _simple(self, method: str, url: str, label: str | None = None) -> Response:
+        """Send a request without options; on a kept connection all of it is done right here."""
+        start = _monotonic()
+        plan = known_plan((method, url))
+        free = None if plan is None else self._free.get(plan.origin)
+        if (
+            not free
+            or plan is None
+            or plan.is_head
+            or not self._jar.empty
+            or self._shared is not None
+            or (label is not None and not checked_label(label))
+        ):
+            return self._complete(self._call(method, url, start, label))
+        connection = _good_one(free, start, repeatable=plan.repeatable)
+        if connection is None:
+            return self._complete(self._call(method, url, start, label))
+        familiar = plan.familiar
         try:
-            connection.start(whole, DEFAULT_LIMITS, start + DEFAULT_TIMEOUT)
-            written = _monotonic()
-            connection.finish()
-        except Fault as caught:
-            fault = caught
-        head = connection.head
-        if fault is not None or connection.status >= 300 or (head != plan.dull and not is_dull(plan, head)):
-            call = Call(plan, None, self._jar, start, limits=DEFAULT_LIMITS, expected=expect, label=label)
-            call.sending(start)
-            call.written(len(whole), written)
-            return self._complete(call, connection, fault)
-        first, end = connection.first, connection.end
-        phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
+            answer = connection.ask(plan.whole, start + DEFAULT_TIMEOUT, familiar)
+        except Fault as fault:
+            return self._go_on(plan, label, start, connection, fault)
+        end, written = connection.end, connection.written
+        if answer is not None and familiar is not None:
+            status, head, received = familiar.status, familiar.head, familiar.size
+            content = answer[len(familiar.prefix) :]
+            phases = (0.0, 0.0, 0.0, written - start, end - written, 0.0)
+        elif is_ordinary(plan, connection):
+            assert connection.head is not None
+            status, head, received = connection.status, connection.head, connection.received
+            content, first = connection.body, connection.first
+            phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
+        else:
+            return self._go_on(plan, label, start, connection, None)
         if connection.reusable:
             free.append(connection)
         else:
             connection.close()
-        self._meter.request(
-            label or plan.label, start, end, None, end - start, 1, len(whole), connection.received, phases
-        )
-        assert head is not None
-        return Response(connection.status, head, connection.body, plan.target, end - start, phases)
+        self._meter.answered(label or plan.label, start, end, len(plan.whole), received, phases)
+        return Response(status, head, content, plan.target, end - start, phases)
+
+    def _go_on(
+        self,
+        plan: Plan,
+        label: str | None,
+        start: float,
+        connection: BlockingConnection,
+        fault: Fault | None,
+    ) -> Response:
+        """Complete a request that was begun as an ordinary one, and is none."""
+        call = Call(plan, None, self._jar, start, label=label)
+        call.sending(start)
+        call.written(len(plan.whole), max(start, connection.written))
+        return self._complete(call, connection, fault)
+
+    def _call(self, method: str, url: str, start: float, label: str | None) -> Call:
+        """Return the call of a request without options."""
+        try:
+            return Call(plan_of(method, url), None, self._jar, start, label=checked_label(label))
+        except BadURLError as error:
+            raise refused_url(self._meter, label, method, url, start, error) from None
 
     def _complete(
         self, call: Call, connection: BlockingConnection | None = None, fault: Fault | None = None
@@ -279,9 +296,11 @@ class ThreadHttpClient(Watch):
         with self._lock:
             return list(self._sockets)
 
-    def get(self, url: str, **options: Any) -> Response:
+    def get(self, url: str, *, label: str | None = None, **options: Any) -> Response:
         """Send a GET; options as for `request`."""
-        return self.request("GET", url, **options)
+        if options:
+            return self.request("GET", url, label=label, **options)
+        return self._simple("GET", url, label)
 
     def head(self, url: str, **options: Any) -> Response:
         """Send a HEAD; options as for `request`."""
