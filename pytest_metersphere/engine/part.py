@@ -44,7 +44,7 @@ class Callee:
 
 
 def _places(function: Any) -> tuple[str, ...]:
-    """Return the names of the parameters that can be given by position, in order; none for what is wrapped."""
+    """Return the names of the parameters that can be given by position; none for what is no function."""
     if inspect.ismethod(function):
         return _places(function.__func__)[1:]
     if not inspect.isfunction(function):

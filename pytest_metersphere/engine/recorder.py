@@ -87,21 +87,13 @@ class _Entry:
         self.dns = self.connect = self.tls = self.send = self.wait = self.receive = 0.0
 
     def count(self, elapsed: float) -> None:
-        """Count a time, in seconds, that is response and service time: Histogram.record without calls."""
-        value = int(elapsed * 1e6 + 0.5)
-        if value < 0 or value > HIGHEST:
-            value = 0 if value < 0 else HIGHEST
-        shift = value.bit_length() - 8
-        bucket = value if shift <= 0 else (shift << 7) + (value >> shift)
-        try:
-            self.both[bucket] += 1
-        except KeyError:
-            self.both[bucket] = 1
+        """Count a time, in seconds, that is response and service time in one."""
+        value = _microseconds(elapsed)
+        bucket = bucket_of(value)
+        self.both[bucket] = self.both.get(bucket, 0) + 1
         self.both_total += value
-        if value > self.both_highest:
-            self.both_highest = value
-        if value < self.both_lowest:
-            self.both_lowest = value
+        self.both_highest = max(self.both_highest, value)
+        self.both_lowest = min(self.both_lowest, value)
 
     def add(self, elapsed: float, service: float | None) -> None:
         """Count a response time and another service time, if there is one, in seconds."""
@@ -302,7 +294,7 @@ class Recorder:
             entry.wait += wait
             entry.receive += receive
 
-    def answered(  # noqa: PLR0917 - called once a request, where calls and keywords cost time
+    def answered(
         self,
         part: int,
         label: str,
@@ -330,7 +322,7 @@ class Recorder:
         entry.send += send
         entry.wait += wait
         entry.receive += receive
-        # _Entry.count, without the call
+        # _Entry.count without calls
         value = int((end - start) * 1e6 + 0.5)
         if value < 0 or value > HIGHEST:
             value = 0 if value < 0 else HIGHEST
@@ -341,9 +333,9 @@ class Recorder:
         except KeyError:
             entry.both[bucket] = 1
         entry.both_total += value
-        if value > entry.both_highest:
+        if value > entry.both_highest:  # noqa: PLR1730 - max is a call
             entry.both_highest = value
-        if value < entry.both_lowest:
+        if value < entry.both_lowest:  # noqa: PLR1730
             entry.both_lowest = value
 
     def _entry(self, span: _Span, part: int, label: str, kind: Kind) -> _Entry:
@@ -355,7 +347,7 @@ class Recorder:
         return entry
 
     def locked(self, count: Callable[..., None]) -> Callable[..., None]:
-        """Return `request`, `answered` or `iterated` for users that have threads of their own, as it is for others."""
+        """Return `request`, `answered` or `iterated` as they are to be called, also by users with threads."""
         if not self._threads:
             return count
 

@@ -148,7 +148,7 @@ class Meter:
                 self._part, label, start, end, error is not None, service, exchanges, sent, received, phases
             )
 
-    def answered(  # noqa: PLR0917 - called once a request, where keywords cost time
+    def answered(
         self,
         label: str,
         start: float,

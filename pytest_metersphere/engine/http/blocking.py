@@ -9,7 +9,9 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Callable
 
+from pytest_metersphere.engine.http import ports
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.call import Call
 from pytest_metersphere.engine.http.faults import Fault, handshake, lost, out_of_time, unreachable
@@ -367,33 +369,49 @@ def _late(call: Call) -> Fault:
 def _connect(addresses: list[Address], shown: str, until: float, watch: Watch) -> socket.socket:
     """Try the addresses one after the other."""
     fault = Fault("refused", f"no connection to {shown}: it has no address")
-    for place, (family, where) in enumerate(addresses):
+    for place, address in enumerate(addresses):
         is_last = place == len(addresses) - 1
         left = until - _monotonic()
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            fault = unreachable(shown, error)
-            continue
-        try:
-            watch.opened(sock)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(max(0.001, left if is_last else left * _FIRST_SHARE))
-            sock.connect(where)
+            return _connected(address, max(0.001, left if is_last else left * _FIRST_SHARE), watch)
         except TimeoutError as error:
-            sock.close()
             if is_last:
                 raise
             fault = unreachable(shown, error)
         except OSError as error:
-            sock.close()
             fault = unreachable(shown, error)
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
     raise fault
+
+
+def _connected(address: Address, seconds: float, watch: Watch) -> socket.socket:
+    """Connect from a port in a part of their range; when several parts are full, from any."""
+    for _ in range(ports.TRIES):
+        try:
+            return _connected_from(address, seconds, watch, ports.narrow)
+        except OSError as error:
+            if not ports.is_full(error):
+                raise
+    return _connected_from(address, seconds, watch)
+
+
+def _connected_from(
+    address: Address,
+    seconds: float,
+    watch: Watch,
+    narrow: Callable[[socket.socket], object] | None = None,
+) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        watch.opened(sock)
+        if narrow is not None:
+            narrow(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(seconds)
+        sock.connect(address.place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _tunnel(sock: socket.socket, origin: Origin) -> None:

@@ -206,7 +206,10 @@ class HttpClient:
         return await self._complete(call, connection, waiter)
 
     async def _complete(
-        self, call: Call, connection: Connection | None = None, waiter: asyncio.Future[bytes | None] | None = None
+        self,
+        call: Call,
+        connection: Connection | None = None,
+        waiter: asyncio.Future[bytes | None] | None = None,
     ) -> Response:
         method, url = call.plan.method, call.plan.target.url
         error: Exception | None = None

@@ -8,7 +8,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.faults import Fault, lost, out_of_time
@@ -219,8 +219,9 @@ class Connection(Reader, asyncio.Protocol):
         """Wait for `100 Continue`, or long enough (RFC 9110, 10.1.1); False when the answer came instead."""
         if not self.consent and self._waiter is not None:
             self._consenting = self._loop.create_future()
+            either: list[asyncio.Future[Any]] = [self._consenting, self._waiter]
             await asyncio.wait(
-                [self._consenting, self._waiter],
+                either,
                 timeout=_CONSENT_PATIENCE,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -241,22 +242,31 @@ class Connection(Reader, asyncio.Protocol):
             data = self._text_of(self._tls, data)
             if not data:
                 return
+        waiter, familiar = self._waiter, self._familiar
+        if (
+            familiar is not None
+            and waiter is not None
+            and len(data) == familiar.size
+            and data.startswith(familiar.prefix)
+        ):
+            self.first = self.end = now
+            self._waiter = None
+            self.deadline = _NEVER
+            if not waiter.done():
+                waiter.set_result(data)
+            return
+        self._take(data, now)
+
+    def _take(self, data: bytes, now: float) -> None:
+        """Read a piece of an answer that came at a clock reading."""
         waiter = self._waiter
         if waiter is None:
             self._unasked()
             return
+        self._read()
         self.end = now
         if not self.first:
             self.first = now
-            familiar = self._familiar
-            if familiar is not None:
-                if len(data) == familiar.size and data.startswith(familiar.prefix):
-                    self._waiter = None
-                    self.deadline = _NEVER
-                    if not waiter.done():
-                        waiter.set_result(data)
-                    return
-                self._read()
         try:
             self.feed(data)
         except Fault as fault:

@@ -6,7 +6,9 @@ import asyncio
 import math
 import socket
 import time
+from collections.abc import Callable
 
+from pytest_metersphere.engine.http import ports
 from pytest_metersphere.engine.http.call import Call
 from pytest_metersphere.engine.http.connection import Connection
 from pytest_metersphere.engine.http.faults import Fault, handshake, out_of_time, unreachable
@@ -108,8 +110,23 @@ async def _connect(addresses: list[Address], shown: str, until: float) -> socket
 
 
 async def _connected(address: Address) -> socket.socket:
+    """Connect from a port in a part of their range; when several parts are full, from any."""
+    for _ in range(ports.TRIES):
+        try:
+            return await _connected_from(address, ports.narrow)
+        except OSError as error:
+            if not ports.is_full(error):
+                raise
+    return await _connected_from(address)
+
+
+async def _connected_from(
+    address: Address, narrow: Callable[[socket.socket], object] | None = None
+) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
+        if narrow is not None:
+            narrow(sock)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, address.place)

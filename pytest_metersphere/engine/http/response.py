@@ -133,7 +133,10 @@ class Response(msgspec.Struct, eq=False, weakref=True):
 
     def json(self) -> Any:
         """Return the body as JSON (ValueError when it is not)."""
-        return json_codec.loads(self.content)
+        try:
+            return msgspec.json.decode(self.content)
+        except msgspec.DecodeError:  # the standard library takes more, and says what is wrong
+            return json_codec.loads(self.content)
 
     def __repr__(self) -> str:
         return f"<Response {self.status_code} {self.url}>"
