@@ -13,6 +13,13 @@ from pytest_metersphere.engine.clock import new_alarm
 from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.scenario.profile import Profile
 
+_AT_ONCE = 10
+"""How many iterations begin before answers are read again.
+
+When more are due, they are late already. Users that have their answer meanwhile can take them, so that no new
+ones need to be made, which takes longer.
+"""
+
 
 class Guest(Protocol):
     """A user that runs an iteration when one is due."""
@@ -121,7 +128,9 @@ class Schedule:
             done.set_result(None)
 
     def _start_due(self, elapsed: float) -> None:
-        while self._next is not None and self._next[0] <= elapsed:
+        for _ in range(_AT_ONCE):
+            if self._next is None or self._next[0] > elapsed:
+                return
             due, part = self._next
             self._start(part, self._go + due)
             self._next = next(self._due, None)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_metersphere.engine.http.tls import tls_context
+from pytest_metersphere.engine.http import prepare
 from pytest_metersphere.engine.messages import WORKER_PLUGIN, Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
@@ -120,7 +120,7 @@ class WorkerSession:
 
     async def _run(self, callees: list[Callee]) -> None:
         runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
-        tls_context()
+        prepare()
         _prepare_threads(sum(len(part.users) for part in self._job.parts if not part.scenario.is_async))
         gc.collect()
         gc.freeze()

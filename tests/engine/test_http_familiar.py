@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,16 @@ from tests.engine.server import SocketServer, answering, read_head
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIX = (b"a1", b"a2", b"a3", b"a4", b"a5", b"a6")
+
+
+def _in_turn(*lines: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+    """Return what serves the first connection with the first line, and so on."""
+    left = iter(lines)
+
+    def serve(connection: socket.socket) -> None:
+        next(left)(connection)
+
+    return serve
 
 
 def test_each_answer_has_its_own_body(browser: Browser) -> None:
@@ -67,8 +78,7 @@ def test_another_head_of_the_same_length(browser: Browser) -> None:
 def test_more_than_the_familiar_answer(browser: Browser) -> None:
     """Bytes behind a known answer make the connection unusable, as behind any other."""
     answers = [HEAD + body for body in SIX[:3]] + [HEAD + b"a4HTTP/1.1 200 OK\r\n"]
-    lines = iter([answering(*answers), answering(HEAD + b"b1")])
-    with SocketServer(lambda connection: next(lines)(connection)) as server:
+    with SocketServer(_in_turn(answering(*answers), answering(HEAD + b"b1"))) as server:
         for body in SIX[:4]:
             assert browser.get(f"{server.url}/").content == body
         assert browser.get(f"{server.url}/").content == b"b1"
@@ -101,8 +111,7 @@ def test_an_end_instead_of_a_familiar_answer(browser: Browser) -> None:
             connection.sendall(HEAD + body)
         read_head(connection)
 
-    lines = iter([serve, answering(HEAD + SIX[3])])
-    with SocketServer(lambda connection: next(lines)(connection)) as server:
+    with SocketServer(_in_turn(serve, answering(HEAD + SIX[3]))) as server:
         assert [browser.get(f"{server.url}/").content for _ in range(4)] == list(SIX[:4])
     assert (browser.sample.requests, browser.counted.exchanges) == (4, 4)
 

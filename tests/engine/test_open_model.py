@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import Any
 
@@ -71,6 +72,24 @@ def test_no_more_users_are_made_than_run_at_once(kind: Kind) -> None:
     assert sum(iteration == 0 for _, iteration in seen) == len(made)
 
 
+def test_users_are_not_made_for_what_is_late_all_at_once() -> None:
+    """After a hold-up of the loop, users that are free again take most of what is due, not new ones."""
+    lived: list[int] = []
+
+    async def scenario_function(vu: Any) -> None:
+        if not lived:
+            time.sleep(0.5)  # noqa: ASYNC251 - it holds everybody up
+        lived.append(vu.id)
+        await asyncio.sleep(0)
+
+    made = callee(scenario("async", quick), users=200, arrivals=level(200, 0.6))
+    outcome = run(dataclasses.replace(made, function=scenario_function))
+
+    assert outcome.starts() == (120, 120, 0)
+    assert len(lived) == 120
+    assert len(set(lived)) < 60
+
+
 @both_kinds
 def test_a_slow_user_delays_nobody(kind: Kind) -> None:
     """What is due goes to another one meanwhile."""
@@ -107,9 +126,12 @@ def test_what_begins_late_counts_from_when_it_was_due(kind: Kind) -> None:
                 yield 0
             with vu.sample("second"):
                 yield 0
+        ended.append(vu.id)
 
-    async def meanwhile(load: LoadRunner) -> None:
-        await until(lambda: bool(load._lives))
+    ended: list[int] = []
+
+    async def meanwhile(_load: LoadRunner) -> None:
+        await until(lambda: bool(ended))
         time.sleep(0.4)  # noqa: ASYNC251 - that is what holds the loop up
 
     outcome = run(callee(scenario(kind, steps), users=99, arrivals=level(20, 0.3)), meanwhile=meanwhile)
