@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from pytest_metersphere.engine.arrivals import Schedule, UserPool
+from pytest_metersphere.engine.async_life import AsyncLife
 from pytest_metersphere.engine.health import Pulse
-from pytest_metersphere.engine.life import TEARDOWN_LIMIT, AsyncLife, Life, ThreadLife, Turns
+from pytest_metersphere.engine.life import TEARDOWN_LIMIT, Life, Turns
 from pytest_metersphere.engine.load_fixtures import FixtureValues
 from pytest_metersphere.engine.messages import Ended, FromWorker, Second
 from pytest_metersphere.engine.pacing import SharedIterations
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.recorder import Cut, Recorder
+from pytest_metersphere.engine.thread_life import ThreadLife
 from pytest_metersphere.engine.user import Meter
 from pytest_metersphere.metrics.frame import WorkerHealth
 from pytest_metersphere.scenario.model import Scenario

@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pytest_metersphere.engine.http import Response
-from pytest_metersphere.engine.life import UserLoop
 from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
+from pytest_metersphere.engine.user_loop import UserLoop
 from pytest_metersphere.metrics.frame import LabelTally, Tally
 from tests.engine.server import PATIENCE
 
