@@ -7,6 +7,7 @@ Every text stands where the thing itself is declared: the options' help in `opti
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import re
 import sys
@@ -28,6 +29,7 @@ PAGE = Path(__file__).with_name("options.md")
 WIRE = Path(__file__).with_name("wire.md")
 TYPES = "## Types\n\n"
 _AWAITED = ("Coroutine[", "Awaitable[")
+_PROPERTY = (property, functools.cached_property)
 INTERNAL = frozenset({"close", "close_now", "closing", "jar"})
 """Public methods that are there for the engine, not for scenarios."""
 
@@ -176,11 +178,11 @@ def _members(kind: type, prefix: str) -> list[tuple[str, str]]:
 
 
 def _is_described(member: Any) -> bool:
-    return isinstance(member, property) or inspect.isfunction(member)
+    return isinstance(member, _PROPERTY) or inspect.isfunction(member)
 
 
 def _called(member: Any, name: str) -> str:
-    if isinstance(member, property):
+    if isinstance(member, _PROPERTY):
         return name
     returns = str(inspect.signature(member).return_annotation)
     waits = "await " if inspect.iscoroutinefunction(member) or returns.startswith(_AWAITED) else ""

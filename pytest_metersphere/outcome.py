@@ -259,6 +259,8 @@ class _Outcome:
             scheduled=_all(data, "scheduled_iterations"),
             started=_all(data, "started_iterations"),
             dropped=_all(data, "dropped_iterations"),
+            unanswered=_all(data, "unanswered_exchanges"),
+            repeated=_all(data, "repeated_exchanges"),
         )
 
     @property

@@ -14,6 +14,7 @@ from pytest_metersphere.reports.files import ReportPaths
 from pytest_metersphere.reports.text import clipped, one_line, visible
 from pytest_metersphere.reports.wording import (
     findings_of,
+    ledger_doubt,
     ledger_equation,
     plural,
     starts_equation,
@@ -138,6 +139,8 @@ def result_lines(result: ScenarioResult) -> Iterator[str]:
     times = result.response
     named = (("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max))
     yield "  response " + ", ".join(f"{name} {duration(value)}" for name, value in named)
+    if doubt := ledger_doubt(result.ledger):
+        yield f"  {doubt}"
     if starts := starts_equation(result.ledger):
         yield f"  {starts}"
     for finding in [*findings_of(result), *warnings_of(result)]:
@@ -166,6 +169,8 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
         f"lost {ledger.lost}, repaired {ledger.repaired}, rejected {ledger.rejected}; "
         f"{ledger_equation(ledger)}"
     )
+    if doubt := ledger_doubt(ledger):
+        yield f"exchanges: {doubt}"
     if starts := starts_equation(ledger):
         yield f"starts: {starts}"
     for error in result.errors[:_MOST_ERRORS]:

@@ -402,6 +402,13 @@ class Recorder:
         with self._lock:
             self._tally(part, start, end).interrupted += exchanges
 
+    def doubtful(self, part: int, start: float, end: float, *, unanswered: int, repeated: int) -> None:
+        """Count exchanges that the server may not have seen, and requests that it may have seen twice."""
+        with self._lock:
+            tally = self._tally(part, start, end)
+            tally.unanswered_exchanges += unanswered
+            tally.repeated_exchanges += repeated
+
     def error(
         self,
         part: int,

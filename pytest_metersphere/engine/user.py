@@ -164,6 +164,11 @@ class Meter:
         else:
             self._count_answer(self._part, label, start, end, sent, received, phases)
 
+    def doubtful(self, start: float, end: float, *, unanswered: int, repeated: int) -> None:
+        """Count exchanges of a request that the server may not have seen, or may have seen twice."""
+        if self._recorder is not None:
+            self._recorder.doubtful(self._part, start, end, unanswered=unanswered, repeated=repeated)
+
     def cancelled(self, label: str, start: float, exchanges: int) -> None:
         """Count a sample that was cancelled: interrupted when the user must go, else a failure."""
         end = time.monotonic()

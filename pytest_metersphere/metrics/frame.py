@@ -122,6 +122,9 @@ class Tally(msgspec.Struct, array_like=True):
         overflow: there were more than MAX_LABELS labels, and samples stand under OTHER for it.
         scheduled_iterations: iterations that were due; of the open model only, as the next.
         started_iterations: those of them that began; each other one was dropped.
+        unanswered_exchanges: those of the exchanges that ended before any byte of an answer.
+        repeated_exchanges: requests sent once more because their kept connection turned out to be closed;
+            both times are one exchange.
     """
 
     users: int = 0
@@ -137,6 +140,8 @@ class Tally(msgspec.Struct, array_like=True):
     overflow: bool = False
     scheduled_iterations: int = 0
     started_iterations: int = 0
+    unanswered_exchanges: int = 0
+    repeated_exchanges: int = 0
 
     def merge_parallel(self, other: Tally) -> None:
         """Add what other users did in the same span: users add up."""
@@ -157,6 +162,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.overflow = self.overflow or other.overflow
         self.scheduled_iterations += other.scheduled_iterations
         self.started_iterations += other.started_iterations
+        self.unanswered_exchanges += other.unanswered_exchanges
+        self.repeated_exchanges += other.repeated_exchanges
         for label, tally in other.labels.items():
             self.label(label, tally.kind).merge(tally)
         for error in other.errors:

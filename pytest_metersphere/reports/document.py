@@ -232,7 +232,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     """The proof that nothing was lost or counted twice.
 
     sent … rejected count frames; exchanges … interrupted count HTTP exchanges:
-    exchanges = counted + warmup + interrupted is what the server under test must have seen.
+    exchanges = counted + warmup + interrupted is what the server under test must have seen, unless it gave
+    no answer to some (unanswered), or may have seen some twice (repeated, counted once).
     The last three count iterations of the open model, warm-up included: scheduled = started + dropped.
     """
 
@@ -249,6 +250,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     scheduled: int = 0
     started: int = 0
     dropped: int = 0
+    unanswered: int = 0
+    repeated: int = 0
 
 
 class Validity(msgspec.Struct, kw_only=True):

@@ -119,6 +119,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals.update(
         totals_figures=figures.totals_figures,
+        ledger_doubt=wording.ledger_doubt,
         ledger_equation=wording.ledger_equation,
         ledger_adds_up=wording.ledger_adds_up,
         starts_equation=wording.starts_equation,

@@ -26,6 +26,7 @@ from pytest_metersphere.reports.page import MAX_SIZE, Page, code, escape, row, t
 from pytest_metersphere.reports.text import clipped
 from pytest_metersphere.reports.wording import (
     findings_of,
+    ledger_doubt,
     ledger_equation,
     overall_verdict,
     profile_sentences,
@@ -220,6 +221,8 @@ def _ledger(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
     numbers = [getattr(ledger, name) for name in names]
     rows = ["Frames of results, from the nodes to this report:", "", *table_head(names)]
     rows += [row([count(number) for number in numbers]), "", ledger_equation(ledger), ""]
+    if doubt := ledger_doubt(ledger):
+        rows += [f"{doubt}.", ""]
     if starts := starts_equation(ledger):
         rows += [starts, ""]
     if scenario.validity.valid:

@@ -97,6 +97,20 @@ def ledger_equation(ledger: Ledger) -> str:
     return f"{count(ledger.exchanges)} exchanges {sign} {parts} + {count(ledger.interrupted)} interrupted"
 
 
+def ledger_doubt(ledger: Ledger) -> str:
+    """Return between which numbers the server's own count must lie; empty when it is the exchanges."""
+    causes = []
+    if ledger.unanswered:
+        causes.append(f"{plural(ledger.unanswered, 'exchange')} ended without any answer")
+    if ledger.repeated:
+        causes.append(f"{plural(ledger.repeated, 'request')} met a closed connection and went out once more")
+    if not causes:
+        return ""
+    least, most = ledger.exchanges - ledger.unanswered, ledger.exchanges + ledger.repeated
+    bounds = f"the server's own count lies between {count(least)} and {count(most)}"
+    return f"{', '.join(causes)}: {bounds}"
+
+
 def starts_equation(ledger: Ledger) -> str:
     """Return what became of the scheduled iterations; ≠ when it does not add up, empty without any."""
     if not ledger.scheduled:

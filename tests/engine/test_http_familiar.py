@@ -114,6 +114,7 @@ def test_an_end_instead_of_a_familiar_answer(browser: Browser) -> None:
     with SocketServer(_in_turn(serve, answering(HEAD + SIX[3]))) as server:
         assert [browser.get(f"{server.url}/").content for _ in range(4)] == list(SIX[:4])
     assert (browser.sample.requests, browser.counted.exchanges) == (4, 4)
+    assert (browser.counted.repeated_exchanges, browser.counted.unanswered_exchanges) == (1, 0)
 
 
 def test_chunked_answers_are_never_familiar(browser: Browser) -> None:

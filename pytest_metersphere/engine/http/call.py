@@ -42,6 +42,8 @@ class Call:
         end: clock reading of the last byte of the answer.
         last: the connection of the request sent last ends with it.
         repeated: it has been sent again after its kept connection turned out to be closed.
+        doubled: how many requests the server may have seen twice for that.
+        unanswered: exchanges that ended before any byte of an answer, which the server may not have seen.
     """
 
     __slots__ = (
@@ -54,6 +56,7 @@ class Call:
         "connect",
         "deadline",
         "dns",
+        "doubled",
         "end",
         "exchanges",
         "label",
@@ -68,6 +71,7 @@ class Call:
         "sent",
         "start",
         "tls",
+        "unanswered",
         "wait",
     )
 
@@ -89,6 +93,7 @@ class Call:
         self.start = start
         self.deadline = start + limits.total
         self.exchanges = self.sent = self.received = 0
+        self.doubled = self.unanswered = 0
         self.dns = self.connect = self.tls = self.send = self.wait = self.receive = 0.0
         self.response: Response | None = None
         self._expected = expected
@@ -158,8 +163,11 @@ class Call:
         if again and (self.body is None or self.body.rewind()):
             self.repeated = True
             self.exchanges -= counted
+            self.doubled += counted
             self.sent = 0
             return True
+        if counted and not reader.received:
+            self.unanswered += 1
         self._note_times(reader, first, end)
         return False
 

@@ -299,11 +299,9 @@ class HttpClient:
         call.written(size, _monotonic())
         return waiter
 
-    def get(self, url: str, *, label: str | None = None, **options: Any) -> Coroutine[Any, Any, Response]:
+    def get(self, url: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a GET; options as for `request`."""
-        if options:
-            return self.request("GET", url, label=label, **options)
-        return self._simple("GET", url, label)
+        return self.request("GET", url, **options) if options else self._simple("GET", url)
 
     def head(self, url: str, **options: Any) -> Coroutine[Any, Any, Response]:
         """Send a HEAD; options as for `request`."""
@@ -357,6 +355,8 @@ def counted(meter: Meter, call: Call, error: Exception | None) -> Response:
         call.received,
         call.phases,
     )
+    if call.unanswered or call.doubled:
+        meter.doubtful(call.start, end, unanswered=call.unanswered, repeated=call.doubled)
     if failure is not None:
         raise failure
     assert call.response is not None

@@ -296,11 +296,9 @@ class ThreadHttpClient(Watch):
         with self._lock:
             return list(self._sockets)
 
-    def get(self, url: str, *, label: str | None = None, **options: Any) -> Response:
+    def get(self, url: str, **options: Any) -> Response:
         """Send a GET; options as for `request`."""
-        if options:
-            return self.request("GET", url, label=label, **options)
-        return self._simple("GET", url, label)
+        return self.request("GET", url, **options) if options else self._simple("GET", url)
 
     def head(self, url: str, **options: Any) -> Response:
         """Send a HEAD; options as for `request`."""
