@@ -16,6 +16,7 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.plan import make_plan
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
@@ -106,7 +107,9 @@ class LoadSession:
         if self.settings.kafka is not None:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
+        self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
         if self.settings.preflight != "off":
+            _require(self._control_checks(self._fleet))
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenario in scenarios:
             self.plan(scenario)
@@ -118,6 +121,14 @@ class LoadSession:
         if access is not None and self.settings.preflight != "off":
             _require(check_kafka(access, longest_run))
         return access
+
+    def _control_checks(self, fleet: Fleet) -> list[Check]:
+        """Make the topic by which stock nodes are spoken to, if there are any."""
+        if self._kafka is None or not fleet.has_stock:
+            return []
+        from pytest_metersphere.dist.kafka.topics import ensure_control_topic
+
+        return [ensure_control_topic(self._kafka)]
 
     def _new_fleet(self) -> Fleet:
         settings = self.settings

@@ -69,10 +69,17 @@ class _SpringError(msgspec.Struct):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EncodedBundle:
-    """The part of the start requests that is the same for all nodes of a run, encoded once."""
+    """The part of the start requests that is the same for all nodes of a run, encoded once.
+
+    Attributes:
+        boundary: stands between the parts.
+        tail: the last part and the end of the body.
+        bundle: the zip by itself, for nodes that get it another way.
+    """
 
     boundary: str
     tail: bytes
+    bundle: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +104,8 @@ def encode_bundle(bundle: bytes) -> EncodedBundle:
     boundary = secrets.token_hex(16)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="bundle"; filename="bundle.zip"\r\n'
     kind = "Content-Type: application/zip\r\n\r\n"
-    return EncodedBundle(boundary, (head + kind).encode() + bundle + f"\r\n--{boundary}--\r\n".encode())
+    tail = (head + kind).encode() + bundle + f"\r\n--{boundary}--\r\n".encode()
+    return EncodedBundle(boundary, tail, bundle)
 
 
 def encode_start(request: StartRequest, bundle: EncodedBundle) -> tuple[StartBody, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Arrival, Feed, JoinedFeed, SpoolFeed, StateFeed
 from pytest_metersphere.dist.neighbours import Neighbours
-from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.nodes import AnyNode
 from pytest_metersphere.dist.repair import Gap, Repairs
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
@@ -57,7 +57,7 @@ class Intake:
 
             self._offsets = end_offsets(self._run.kafka)
 
-    def open(self, nodes: Sequence[Node]) -> None:
+    def open(self, nodes: Sequence[AnyNode]) -> None:
         """Begin to listen; `nodes` may hold slices of other runs whose frames come over the same topic."""
         connects = {item.id: item.node.connect for item in self._run.slices}
         self._progress = {key: (0, time.monotonic()) for key in self._slices}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
-from pytest_metersphere.dist.client import NodeClient
+from pytest_metersphere.dist.client import EncodedBundle, NodeClient
+from pytest_metersphere.dist.wire import FrameBatch, NodeInfo, SliceInfo, StartRequest
 
 MAX_THREADS = 128
 """Nodes that are spoken to at the same moment; each waits for its answer in a thread."""
@@ -15,9 +16,50 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
+class SliceClient(Protocol):
+    """What a run needs of a node, whichever kind it is; `dist.client.NodeClient` says what each means."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exc: object) -> None: ...
+    def info(self) -> NodeInfo: ...
+    def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo: ...
+    def state(
+        self, slice_id: str, wait_while: str = "", wait: float = 0.0, limit: float = 0.0
+    ) -> SliceInfo: ...
+    def go(self, slice_id: str) -> SliceInfo: ...
+    def stop(self, slice_id: str, grace: float | None = None) -> SliceInfo: ...
+    def lease(self, slice_id: str) -> object: ...
+    def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch: ...
+    def log(self, slice_id: str) -> str: ...
+    def delete(self, slice_id: str, patience: float = 0.0) -> None: ...
+
+
+class AnyNode(Protocol):
+    """A node of either kind: one of ours, or a stock MeterSphere one."""
+
+    @property
+    def name(self) -> str:
+        """Return its name in the pool."""
+
+    @property
+    def capacity(self) -> int | None:
+        """Return what the pool says of it."""
+
+    @property
+    def loopback(self) -> bool:
+        """Return whether only this machine can reach it."""
+
+    @property
+    def ready_limit(self) -> float | None:
+        """Return the seconds that a slice may take to be ready there, None for as long as usual."""
+
+    def connect(self) -> SliceClient:
+        """Return a new client of the node, for use in one thread."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """A node that can be spoken to.
+    """A node with one of our node-controllers, that can be spoken to.
 
     Attributes:
         name: its name in the pool.
@@ -35,6 +77,11 @@ class Node:
     capacity: int | None
     loopback: bool
     cafile: str | None = None
+
+    @property
+    def ready_limit(self) -> float | None:
+        """Return that a slice may take as long as usual to be ready."""
+        return None
 
     def connect(self) -> NodeClient:
         """Return a new client of the node, for use in one thread."""
