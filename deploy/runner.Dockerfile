@@ -19,3 +19,5 @@ COPY --from=build /opt/pytest-metersphere /opt/pytest-metersphere
 USER 10082:10082
 WORKDIR /tmp
 ENV PATH=/opt/pytest-metersphere/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# what a stock MeterSphere node-controller starts, which can give no command; our own node-controller names another
+CMD ["python3", "-P", "-m", "pytest_metersphere.dist.node.runner"]

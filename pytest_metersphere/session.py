@@ -109,7 +109,6 @@ class LoadSession:
         self._fleet = self._new_fleet()
         self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
         if self.settings.preflight != "off":
-            _require(self._control_checks(self._fleet))
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenario in scenarios:
             self.plan(scenario)
@@ -121,14 +120,6 @@ class LoadSession:
         if access is not None and self.settings.preflight != "off":
             _require(check_kafka(access, longest_run))
         return access
-
-    def _control_checks(self, fleet: Fleet) -> list[Check]:
-        """Make the topic by which stock nodes are spoken to, if there are any."""
-        if self._kafka is None or not fleet.has_stock:
-            return []
-        from pytest_metersphere.dist.kafka.topics import ensure_control_topic
-
-        return [ensure_control_topic(self._kafka)]
 
     def _new_fleet(self) -> Fleet:
         settings = self.settings

@@ -289,7 +289,7 @@ class NodeClient:
             refusal = msgspec.json.decode(data, type=Refusal)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             if path == "/v1/node" and response.status_code == 404 and self._is_stock(data):
-                return NodeError(self.name, self._no_stock_yet(), response.status_code, "stock")
+                return NodeError(self.name, self._not_ours(), response.status_code, "stock")
             content = response.headers.get("Content-Type", "no content type")
             return self._stranger(path, f"with HTTP {response.status_code} ({content})", response.status_code)
         if refusal.error == "capacity":
@@ -327,10 +327,10 @@ class NodeClient:
             return False
         return True
 
-    def _no_stock_yet(self) -> str:
+    def _not_ours(self) -> str:
         return (
-            f"a stock MeterSphere node-controller listens on {self.base_url}: a later version runs load on"
-            " those; until then start `pytest-metersphere node` on that machine, on another port"
+            f"a stock MeterSphere node-controller listens on {self.base_url}: load on it needs its capacity in"
+            " the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
         )
 
     def _reason_of(self, error: Exception, read_limit: float) -> str:

@@ -50,11 +50,6 @@ class Fleet:
             for spec in specs
         ]
 
-    @property
-    def has_stock(self) -> bool:
-        """Return whether there are stock MeterSphere nodes in the pool."""
-        return any(isinstance(node, StockNode) for node in self.nodes)
-
     def recognise(self, terms: StockTerms) -> None:
         """Find out which nodes are stock MeterSphere ones; what the session has for these is in `terms`."""
         self._terms = terms

@@ -43,6 +43,7 @@ class Intake:
         self._repaired_at = -math.inf
         self._progress: dict[str, tuple[int, float]] = {}
         self._offsets: dict[int, int] = {}
+        self._strangers = 0
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
         self.collector = Collector(run.id, run.key, slices, 1, run.interval)
 
@@ -102,6 +103,7 @@ class Intake:
             self.receive()
         self._repairs.finish([self._gap(item) for item in self._incomplete()])
         self._take_repaired()
+        self._note_strangers()
 
     def _take(self, arrival: Arrival) -> None:
         for signed in arrival.frames:
@@ -114,6 +116,11 @@ class Intake:
         if arrival.manifest is not None:
             self.collector.end(arrival.manifest)
             self.aborted = self.aborted or arrival.manifest.aborted
+
+    def _note_strangers(self) -> None:
+        """Count, beside strange frames, what else strangers said on Kafka."""
+        known, self._strangers = self._strangers, self._run.rejected()
+        self.collector.rejected += self._strangers - known
 
     def _incomplete(self) -> list[Slice]:
         """Return the slices that have ended, and of whose frames some may still come.

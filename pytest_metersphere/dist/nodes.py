@@ -53,6 +53,9 @@ class AnyNode(Protocol):
     def ready_limit(self) -> float | None:
         """Return the seconds that a slice may take to be ready there, None for as long as usual."""
 
+    def rejected(self, run: str) -> int:
+        """Return how many records of others claimed to be messages of a run's slices, so far."""
+
     def connect(self) -> SliceClient:
         """Return a new client of the node, for use in one thread."""
 
@@ -82,6 +85,10 @@ class Node:
     def ready_limit(self) -> float | None:
         """Return that a slice may take as long as usual to be ready."""
         return None
+
+    def rejected(self, run: str) -> int:  # noqa: ARG002 - they are spoken to by requests, and nobody else is heard
+        """Return that there are none."""
+        return 0
 
     def connect(self) -> NodeClient:
         """Return a new client of the node, for use in one thread."""

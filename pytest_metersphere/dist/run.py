@@ -152,6 +152,11 @@ class Run:
         """Tell all slices to end; those that do not answer end by their lease."""
         self._try_all(lambda client, item: None if item.lost else client.stop(item.id, grace))
 
+    def rejected(self) -> int:
+        """Return how many records of others claimed to be messages to or from its slices, so far."""
+        # stock nodes share what they are spoken to by
+        return max((item.node.rejected(self.id) for item in self.slices), default=0)
+
     def logs(self) -> dict[str, str]:
         """Return the last lines that the workers wrote, by node."""
         texts: dict[str, str] = {}

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_metersphere import __version__
-from pytest_metersphere.dist.checks import Wanted, check_node
-from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.checks import Wanted
+from pytest_metersphere.dist.fleet import Fleet, check
 from pytest_metersphere.dist.kafka.preflight import check_kafka
+from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
 from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import PreflightError
 from pytest_metersphere.inspection.gathering import gathered
-from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node
+from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node, stock_terms
 from pytest_metersphere.inspection.redaction import redacted
 from pytest_metersphere.inspection.settings import Target
 from pytest_metersphere.inspection.values import DOCTOR_SCHEMA, DoctorReport, Finding
@@ -25,6 +26,8 @@ from pytest_metersphere.units import format_duration
 
 NODE_LIMIT = 45.0
 """Seconds for all checks of one node; what answers byte by byte would take for ever."""
+RECOGNITION_LIMIT = 10.0
+"""Seconds to find out whether a node is a stock one."""
 
 
 def examine(target: Target) -> DoctorReport:
@@ -61,7 +64,16 @@ def _pool_findings(target: Target) -> list[Finding]:
             findings.append(_failed("pool", "local nodes", str(error)))
             places = [place for place in places if not place.spec.local]
             local = []
-        return findings + _node_findings(places, _nodes(places, local, target), target.kafka)
+        terms = stock_terms(target)
+        stack.callback(terms.exchange.close)
+        nodes = _recognised(_nodes(places, local, target), terms)
+        return findings + _node_findings(places, nodes, target.kafka)
+
+
+def _recognised(nodes: Sequence[Node | None], terms: StockTerms) -> list[Node | StockNode | None]:
+    """Return the nodes, the stock MeterSphere ones as such; who does not answer stays what it was."""
+    found = gathered(lambda node: stock_twin(node, terms) if node else None, nodes, RECOGNITION_LIMIT)
+    return [twin or node for twin, node in zip(found, nodes, strict=True)]
 
 
 def _nodes(places: Sequence[Place], local: Sequence[Node], target: Target) -> list[Node | None]:
@@ -82,14 +94,14 @@ def _started(local: Sequence[NodeSpec]) -> Iterator[list[Node]]:
     if os.name != "posix":
         raise PreflightError("local nodes need Linux or macOS")
     with contextlib.closing(Fleet(Pool(name="local", nodes=tuple(local)), token="")) as fleet:
-        yield fleet.nodes
+        yield [node for node in fleet.nodes if isinstance(node, Node)]
 
 
 def _node_findings(
-    places: Sequence[Place], nodes: Sequence[Node | None], kafka: KafkaAccess | None
+    places: Sequence[Place], nodes: Sequence[Node | StockNode | None], kafka: KafkaAccess | None
 ) -> list[Finding]:
     wanted = Wanted(__version__, platform.python_version(), kafka=kafka)
-    checked = gathered(lambda node: check_node(node, wanted) if node else [], nodes, NODE_LIMIT)
+    checked = gathered(lambda node: check(node, wanted) if node else [], nodes, NODE_LIMIT)
     return [
         _finding(f"node {place.spec.name}", check)
         for place, checks in zip(places, checked, strict=True)

@@ -9,10 +9,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.metersphere.engines import ProcessEngine
+from tests.docker.engine import Engine, docker_engine, runner_image
+from tests.metersphere.engines import DockerEngine, ProcessEngine
 from tests.metersphere.sessions import IMAGE, Machines
 from tests.metersphere.stand_in import StandIn
 
+__all__ = ["docker_engine", "runner_image"]
 RUNNER = (sys.executable, "-P", "-m", "pytest_metersphere.dist.node.runner")
 
 
@@ -29,6 +31,17 @@ def stand_in(processes: ProcessEngine) -> Iterator[StandIn]:
     """Return one stock node-controller."""
     with StandIn(processes) as running:
         yield running
+
+
+@pytest.fixture
+def docker_machines(kafka: str, docker_engine: Engine, runner_image: str) -> Iterator[Machines]:
+    """Return three node-controllers whose containers run in a real Docker Engine: the same one, as it is."""
+    with ExitStack() as stack:
+        api = docker_engine.client.api
+        found = [stack.enter_context(StandIn(DockerEngine(api))) for _ in range(3)]
+        yield Machines(found, kafka, f"test-{secrets.token_hex(6)}", runner_image)
+        for one in api.containers(all=True, filters={"name": "ms-load-"}):
+            api.remove_container(one["Id"], force=True)
 
 
 @pytest.fixture

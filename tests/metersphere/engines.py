@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from docker.api import APIClient
+from docker.errors import DockerException
 
 Summary = dict[str, Any]
 
@@ -50,45 +53,53 @@ class Engine(Protocol):
 
 
 class DockerEngine:
-    """The real one, by its command."""
+    """The real one."""
+
+    def __init__(self, api: APIClient) -> None:
+        self._api = api
 
     def images(self) -> list[str]:
-        return _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+        return [tag for image in self._api.images() for tag in image["RepoTags"] or ()]
 
     def containers(self, pattern: str, states: Sequence[str]) -> list[Summary]:
-        filters = [f"--filter=status={state}" for state in states]
-        listed = _docker("ps", "-a", "--no-trunc", f"--filter=name={pattern}", *filters, "--format=json")
-        return [
-            {"Id": one["ID"], "Names": [f"/{one['Names']}"], "Image": one["Image"], "State": one["State"]}
-            | {"Status": one["Status"], "Command": one["Command"], "Labels": {}, "Ports": [], "Mounts": []}
-            for one in map(json.loads, listed.splitlines())
-        ]
+        found: list[Summary] = self._api.containers(
+            all=True, filters={"name": pattern, "status": list(states)}
+        )
+        return found
 
     def create(self, name: str, image: str, env: Mapping[str, str]) -> str:
-        pairs = [f"--env={key}={value}" for key, value in env.items()]
-        return _docker("create", f"--name={name}", "--network=host", *pairs, image).strip()
+        with _told():
+            config = self._api.create_host_config(network_mode="host")
+            made = self._api.create_container(image, name=name, environment=dict(env), host_config=config)
+        return str(made["Id"])
 
     def start(self, identity: str) -> None:
-        _docker("start", identity)
+        with _told():
+            self._api.start(identity)
 
     def remove(self, identity: str) -> None:
-        _docker("rm", "--force", "--volumes", identity)
+        with _told():
+            self._api.remove_container(identity, v=True, force=True)
 
     def kill(self, identity: str) -> None:
-        _docker("kill", identity)
+        with _told():
+            self._api.kill(identity)
 
     def wait(self, identity: str) -> None:
-        _docker("wait", identity)
+        with _told():
+            self._api.wait(identity, timeout=300)
 
     def printed(self, identity: str) -> str:
-        return _docker("logs", identity)
+        with _told():
+            return bytes(self._api.logs(identity)).decode(errors="replace")
 
 
-def _docker(*command: str) -> str:
-    done = subprocess.run(["docker", *command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EngineError(f"Status 409: {done.stderr.strip()}")
-    return done.stdout + (done.stderr if command[0] == "logs" else "")
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except DockerException as error:
+        raise EngineError(f"Status 409: {error}") from None
 
 
 @dataclasses.dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.errors import BrokerError
 
 if TYPE_CHECKING:
     from pytest_metersphere.dist.metersphere.link import Link
@@ -55,9 +56,19 @@ class Exchange:
             return link
 
     def trial(self, access: KafkaAccess) -> tuple[Link, str, bytes]:
-        """Return the link for trying nodes out, with a new id of a slice and the key (BrokerError as above)."""
+        """Return the link for trying nodes out, with a new id of a slice and the key.
+
+        The topic is made if it is not there.
+
+        Raises:
+            BrokerError: Kafka cannot be reached, or the topic is not fit.
+        """
+        from pytest_metersphere.dist.kafka.topics import ensure_control_topic
+
         run, key = self._trial
         with self._trying:
+            if run not in self._links and not (check := ensure_control_topic(access)).ok:
+                raise BrokerError(check.text)
             link = self.open(run, key, access)
             slice_id = f"{run}-{next(self._trials)}"
             link.join(slice_id)

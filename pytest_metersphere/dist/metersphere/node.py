@@ -55,6 +55,10 @@ class StockNode:
         """Return the seconds that a slice may take to be ready."""
         return READY_LIMIT
 
+    def rejected(self, run: str) -> int:
+        """Return how many records of others claimed to be messages of a run's slices, on all stock nodes."""
+        return self.terms.exchange.rejected(run)
+
     @property
     def api(self) -> StockApi:
         """Return its node-controller."""
