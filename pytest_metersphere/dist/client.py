@@ -329,8 +329,8 @@ class NodeClient:
 
     def _not_ours(self) -> str:
         return (
-            f"a stock MeterSphere node-controller listens on {self.base_url}: load on it needs its capacity in"
-            " the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
+            f"a stock MeterSphere node-controller listens on {self.base_url}: load on it needs its capacity"
+            " in the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
         )
 
     def _reason_of(self, error: Exception, read_limit: float) -> str:

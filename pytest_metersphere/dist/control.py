@@ -1,8 +1,8 @@
 """The messages between the controller and a slice in a container that can only be spoken to over Kafka.
 
-Both directions use the topic `<prefix>.control`, a run one partition of it. A record's key is the run's id, its
-value a signed (`dist.signing`, for COMMAND or REPORT), packed Command or Report. The run's key and the
-way to Kafka are in the container's environment and nowhere else.
+Both directions use the topic `<prefix>.control`, a run one partition of it. A record's key is the run's
+id, its value a signed (`dist.signing`, for COMMAND or REPORT), packed Command or Report. The run's key
+and the way to Kafka are in the container's environment and nowhere else.
 """
 
 from __future__ import annotations

@@ -17,21 +17,37 @@ S = TypeVar("S")
 
 
 class SliceClient(Protocol):
-    """What a run needs of a node, whichever kind it is; `dist.client.NodeClient` says what each means."""
+    """What a run needs of a node, whichever kind it is; `dist.client.NodeClient` says more of each."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exc: object) -> None: ...
-    def info(self) -> NodeInfo: ...
-    def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo: ...
-    def state(
-        self, slice_id: str, wait_while: str = "", wait: float = 0.0, limit: float = 0.0
-    ) -> SliceInfo: ...
-    def go(self, slice_id: str) -> SliceInfo: ...
-    def stop(self, slice_id: str, grace: float | None = None) -> SliceInfo: ...
-    def lease(self, slice_id: str) -> object: ...
-    def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch: ...
-    def log(self, slice_id: str) -> str: ...
-    def delete(self, slice_id: str, patience: float = 0.0) -> None: ...
+
+    def info(self) -> NodeInfo:
+        """Return what the node is and holds."""
+
+    def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:
+        """Start a slice."""
+
+    def state(self, slice_id: str, wait_while: str = "", wait: float = 0.0, limit: float = 0.0) -> SliceInfo:
+        """Return how a slice stands."""
+
+    def go(self, slice_id: str) -> SliceInfo:
+        """Start the load of a slice that is ready."""
+
+    def stop(self, slice_id: str, grace: float | None = None) -> SliceInfo:
+        """End the load."""
+
+    def lease(self, slice_id: str) -> object:
+        """Tell a slice that its controller is there."""
+
+    def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch:
+        """Return the frames with sequences above `after` that the slice keeps."""
+
+    def log(self, slice_id: str) -> str:
+        """Return the last of what the workers of a slice printed."""
+
+    def delete(self, slice_id: str, patience: float = 0.0) -> None:
+        """Stop a slice if needed and free everything."""
 
 
 class AnyNode(Protocol):

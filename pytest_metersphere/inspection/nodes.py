@@ -151,13 +151,14 @@ def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
 
 def _stock(spec: NodeSpec, node: StockNode) -> NodeStatus:
     """Return how a stock node is, by what Docker there says of our containers."""
+    unfit = msgspec.structs.replace(_unfit(spec, "not set up", node.lack), kind="stock")
+    if node.lack:
+        return unfit
     try:
-        if node.lack:
-            raise NodeError(spec.name, node.lack, kind="stock")
         held = node.api.containers()
     except NodeError as error:
-        row = _unfit(spec, _STATES.get(error.kind, "unwell"), own_words(spec.name, error))
-        return msgspec.structs.replace(row, kind="stock")
+        detail = own_words(spec.name, error)
+        return msgspec.structs.replace(unfit, state=_STATES.get(error.kind, "unwell"), detail=detail)
     return NodeStatus(
         name=spec.name,
         address=join_address(spec.host, spec.port),

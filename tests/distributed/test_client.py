@@ -158,8 +158,8 @@ def test_a_stock_node_controller_is_recognised() -> None:
         error = complaint(stock.url)
 
     assert str(error) == (
-        f"node n1: a stock MeterSphere node-controller listens on {stock.url}: load on it needs its capacity in"
-        " the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
+        f"node n1: a stock MeterSphere node-controller listens on {stock.url}: load on it needs its capacity"
+        " in the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
     )
     assert error.status == 404
 

@@ -14,7 +14,10 @@ with warnings.catch_warnings():
 
 
 def read_all(access: KafkaAccess, topic: str | None = None) -> list[tuple[bytes, bytes]]:
-    """Return keys and values of all records of a topic, that of the results, those of a partition in order."""
+    """Return keys and values of all records of a topic, of that for results if none is named.
+
+    Those of a partition are in order.
+    """
     with contextlib.closing(KafkaConsumer(bootstrap_servers=list(access.servers))) as consumer:
         places = _places(consumer, topic or access.results_topic)
         ends = consumer.end_offsets(places)

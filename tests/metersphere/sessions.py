@@ -1,4 +1,4 @@
-"""What sessions on stock nodes share: the image, the settings, the scenario, and what a result must add up to."""
+"""What sessions on stock nodes share: the settings, the scenario, and what a result must add up to."""
 
 from __future__ import annotations
 

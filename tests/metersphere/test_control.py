@@ -160,6 +160,8 @@ def test_hostile_chunks(chunks: list[tuple[int, bytes]], told: str) -> None:
     """Out of turn, too much, or not what was announced."""
     parcel = Parcel("bundle", 100)
     parcel.begin(head_of(b"abcdef", 2))
+    *first, last = [ParcelChunk(index=index, content=content) for index, content in chunks]
+    for chunk in first:
+        parcel.add(chunk)
     with pytest.raises(Refused, match=told):
-        for index, content in chunks:
-            parcel.add(ParcelChunk(index=index, content=content))
+        parcel.add(last)

@@ -18,7 +18,7 @@ REPLICAS = 3
 RETENTION = 24 * 3600.0
 """Seconds for which frames are kept: a day to look into a run of yesterday."""
 CONTROL_RETENTION = 3600.0
-"""Seconds for which bundles and commands are kept: they are read within minutes, and nobody needs them later."""
+"""Seconds for which bundles and commands are kept: they are read within minutes, and of no use later."""
 MARGIN = 600.0
 """Seconds for which the first frame must be kept beyond the length of the run."""
 LARGEST_MESSAGE = 1 << 20
@@ -63,7 +63,7 @@ def ensure_topics(access: KafkaAccess, longest_run: float = 0.0, limit: float = 
 
 
 def ensure_control_topic(access: KafkaAccess, limit: float = 10.0) -> Check:
-    """Make the topic for stock nodes if it is not there, and say what of one that is there would lose messages.
+    """Make the topic for stock nodes if it is not there, and say what of one that is would lose messages.
 
     Args:
         access: how to reach Kafka.

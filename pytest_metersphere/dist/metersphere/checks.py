@@ -1,7 +1,7 @@
 """The preflight of one stock node: its node-controller, Docker, the image, and what runs in it.
 
-What is in the image, and whether Kafka can be reached from it, only a container can say: so one is started, asked,
-and ended.
+What is in the image, and whether Kafka can be reached from it, only a container can say: so one is started,
+asked, and ended.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class _Trial:
                 break
         limit = format_duration(round(time.monotonic() - begin))
         raise self._error(
-            f"said nothing over Kafka within {limit}: see that the brokers' advertised listeners can be reached from"
-            " that machine"
+            f"said nothing over Kafka within {limit}: see that the brokers' advertised listeners can be"
+            " reached from that machine"
         )
 
     def _error(self, what: str) -> NodeError:

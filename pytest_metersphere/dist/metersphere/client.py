@@ -166,9 +166,10 @@ class StockClient:
     def _why_silent(self, slice_id: str) -> str:
         said = self._said(slice_id)
         printed = f"; it printed: {said[-400:]}" if said else ""
+        limit = format_duration(FIRST_WORD)
         return (
-            f"its container runs, but nothing came from it over Kafka within {format_duration(FIRST_WORD)}: see that"
-            f" the brokers' advertised listeners can be reached from that machine{printed}"
+            f"its container runs, but nothing came from it over Kafka within {limit}: see that the brokers'"
+            f" advertised listeners can be reached from that machine{printed}"
         )
 
     def _said(self, slice_id: str) -> str:
@@ -288,8 +289,8 @@ class StockClient:
 def environment(name: str, commission: Commission) -> dict[str, str]:
     """Return the environment of a container.
 
-    MeterSphere's own names are those that a node-controller wants to see. The list of brokers is left empty: it
-    would try each of them from a place where the container is not, and refuse when one of several is down.
+    MeterSphere's own names are those that a node-controller wants to see. The list of brokers is left empty:
+    it would try each of them from a place where the container is not, and refuse when one of several is down.
     """
     return {
         "TEST_ID": name,
@@ -310,10 +311,10 @@ def _gone(name: str, image: str, line: Line) -> str:
     """Return what is to be said of a container that is gone."""
     if line.info is None:
         return (
-            f"its container {name} ended before it said anything: see what `docker run --rm {image}` prints there, and"
-            " that the image is our runner's"
+            f"its container {name} ended before it said anything: see what `docker run --rm {image}` prints"
+            " there, and that the image is our runner's"
         )
     return (
-        f"its container {name} is gone, and did not say why: killed by hand, or for want of memory (dmesg there"
-        " tells)"
+        f"its container {name} is gone, and did not say why: killed by hand, or for want of memory (dmesg"
+        " there tells)"
     )

@@ -90,7 +90,7 @@ class Exchange:
             return self._links.get(slice_id.rpartition("-")[0])
 
     def rejected(self, run: str) -> int:
-        """Return how many records of others claimed to be of a run, as its link and its containers saw it."""
+        """Return how many records of others claimed to be of a run, as its link and containers saw it."""
         with self._lock:
             link = self._links.get(run)
         return link.all_rejected() if link else 0

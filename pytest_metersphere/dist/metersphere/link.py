@@ -170,7 +170,7 @@ class Link:
         return line.answers.pop(number, None)
 
     def all_rejected(self) -> int:
-        """Return how many records claimed to be of this run and are not, as seen here and in its containers."""
+        """Return how many records claimed to be of this run and are not, seen here and in its containers."""
         with self._changed:
             return self.rejected + self._left + sum(_rejected(line) for line in self._lines.values())
 
@@ -185,7 +185,7 @@ class Link:
         return Consumer(self._access, self._access.control_topic, _CONNECT, hasty=True)
 
     def _read(self) -> None:
-        """Read reports until closed; after a failure again from the beginning, as numbers tell what is known."""
+        """Read reports until closed; after a failure again from the beginning: numbers tell what is known."""
         while not self._closing.is_set():
             try:
                 with contextlib.closing(self._consumer()) as consumer:

@@ -1,8 +1,8 @@
 """How our containers on stock nodes are called: no name is part of another one's.
 
-A stock node-controller takes TEST_ID for the container's name, and removes, when it starts one, every container
-whose name *contains* it; an empty one is contained in all. So all our names have the same length. They say which
-slice it is and how many users it has, because a stock node-controller knows neither.
+A stock node-controller takes TEST_ID for the container's name, and removes, when it starts one, every
+container whose name *contains* it; an empty one is contained in all. So all our names have the same length.
+They say which slice it is and how many users it has, because a stock node-controller knows neither.
 """
 
 from __future__ import annotations

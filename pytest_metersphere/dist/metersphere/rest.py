@@ -1,7 +1,7 @@
 """Speaks to one stock MeterSphere node-controller: plain HTTP, no token, and every answer an envelope.
 
-Every error that it knows of comes as HTTP 200 with `success` false, perhaps without a message; JSON may come as
-text/plain. It runs any image that its machine has, and never fetches one.
+Every error that it knows of comes as HTTP 200 with `success` false, perhaps without a message; JSON may come
+as text/plain. It runs any image that its machine has, and never fetches one.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class _Summary(msgspec.Struct):
 class StockApi:
     """One stock node-controller. Safe to be used by several threads: each request has its own connection.
 
-    Every method raises NodeError when there is no answer, or one that tells of an error; the message says which.
-    Questions are asked twice when the first time got no answer; a start never is, as it would remove what
-    the first one started.
+    Every method raises NodeError when there is no answer, or one that tells of an error; the message says
+    which. Questions are asked twice when the first time got no answer; a start never is, as it would remove
+    what the first one started.
     """
 
     def __init__(self, node: str, base_url: str) -> None:
@@ -92,8 +92,8 @@ class StockApi:
         if large:
             raise NodeError(
                 self._node,
-                f"the variable {large[0]} would have more than {format_size(MAX_VALUE)}, and a container may not"
-                " start with that: use smaller certificates for Kafka",
+                f"the variable {large[0]} would have more than {format_size(MAX_VALUE)}, and a container may"
+                " not start with that: use smaller certificates for Kafka",
             )
         body = msgspec.json.encode({"image": image, "env": dict(env)})
         self._call("POST", "/jmeter/container/start", START_LIMIT, body)
@@ -147,8 +147,8 @@ class StockApi:
         try:
             envelope = msgspec.json.decode(text, type=_Envelope)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            what = f"{self._url} answered {path} with HTTP {status} and {text[:80]!r}, as no node-controller does"
-            raise NodeError(self._node, what, status, "stranger") from None
+            what = f"answered {path} with HTTP {status} and {text[:80]!r}, as no node-controller does"
+            raise NodeError(self._node, f"{self._url} {what}", status, "stranger") from None
         if not envelope.success:
             raise NodeError(self._node, _complaint(envelope.message), status, "unwell")
         return envelope.data
@@ -190,8 +190,8 @@ def _complaint(message: str | None) -> str:
     text = " ".join(message.split())[:500]
     if text.startswith(NO_IMAGE):
         return (
-            f"{text}: the image is not on that machine, and a stock node-controller fetches none; bring it there"
-            " (docker save IMAGE | ssh MACHINE docker load), with exactly this name and tag"
+            f"{text}: the image is not on that machine, and a stock node-controller fetches none; bring it"
+            " there (docker save IMAGE | ssh MACHINE docker load), with exactly this name and tag"
         )
     if text.startswith(NO_KAFKA):
         return f"{text}: its node-controller does not reach every broker of --ms-kafka"

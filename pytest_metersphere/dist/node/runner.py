@@ -1,9 +1,9 @@
-"""A slice in a container of a stock MeterSphere node-controller: what a node-controller of ours does, over Kafka.
+"""A slice in a container of a stock MeterSphere node-controller: what one of ours does, over Kafka.
 
-`python -m pytest_metersphere.dist.node.runner` with a Commission in its environment. It reads its commands from
-the control topic, does what they say with a NodeController of its own, reports there, and ends by itself: when
-it is told so, or when its controller is silent. What it prints goes to the log of the stock node-controller,
-so nothing secret is in it.
+`python -m pytest_metersphere.dist.node.runner` with a Commission in its environment. It reads its commands
+from the control topic, does what they say with a NodeController of its own, reports there, and ends by
+itself: when it is told so, or when its controller is silent. What it prints goes to the log of the stock
+node-controller, so nothing secret is in it.
 """
 
 from __future__ import annotations
@@ -215,27 +215,31 @@ class Runner:
                 parcel.begin(order)
             case control.ParcelChunk():
                 parcel.add(order)
+            case control.EndCommand():
+                self._ended.set()
+            case control.LeaseCommand():
+                pass  # every command renews the lease
             case control.StartCommand():
                 await self._start()
                 return control.StateReport(info=self._the_slice().info())
             case control.CheckCommand(request=request):
                 return control.ChecksReport(checks=await self._controller.check(request))
-            case control.GoCommand():
-                self._the_slice().go()
-                return control.StateReport(info=self._the_slice().info())
-            case control.StopCommand(grace=grace):
-                self._the_slice().stop(grace)
-                return control.StateReport(info=self._the_slice().info())
-            case control.FramesCommand(after=after):
-                return control.FramesReport(batch=await self._the_slice().frames(after, 0.0, control.PIECE))
-            case control.LogCommand():
-                text = self._the_slice().log_tail(LOG_TAIL).decode(errors="replace")
-                return control.LogReport(text=text)
-            case control.EndCommand():
-                self._ended.set()
-            case control.LeaseCommand():
-                pass  # every command renews the lease
+            case _:
+                return await self._answer_of(self._the_slice(), order)
         return None
+
+    async def _answer_of(self, of: Slice, order: control.Order) -> control.Content:
+        """Return the answer of the slice that runs here."""
+        match order:
+            case control.FramesCommand(after=after):
+                return control.FramesReport(batch=await of.frames(after, 0.0, control.PIECE))
+            case control.LogCommand():
+                return control.LogReport(text=of.log_tail(LOG_TAIL).decode(errors="replace"))
+            case control.StopCommand(grace=grace):
+                of.stop(grace)
+            case _:
+                of.go()
+        return control.StateReport(info=of.info())
 
     async def _start(self) -> None:
         """Start the slice (Refused when that is not possible)."""
@@ -332,8 +336,8 @@ def main() -> int:
     text = os.environ.get(control.COMMISSION_VARIABLE, "")
     if not text:
         _say(
-            f"pytest-metersphere {version}, the runner: a stock MeterSphere node-controller starts it, when pytest has"
-            " such nodes in --ms-pool"
+            f"pytest-metersphere {version}, the runner: a stock MeterSphere node-controller starts it, when"
+            " pytest has such nodes in --ms-pool"
         )
         return 2
     try:
