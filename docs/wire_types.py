@@ -11,12 +11,13 @@ import msgspec
 
 from docs.docstrings import described, first_paragraph
 from docs.tables import code, prose, table
-from pytest_metersphere.dist import wire
+from pytest_metersphere.dist import control, wire
 from pytest_metersphere.metrics.frame import Frame
 
 ROOTS = (
     *(wire.NodeInfo, wire.CheckRequest, wire.CheckAnswer, wire.StartRequest, wire.SliceInfo),
     *(wire.StopRequest, wire.FrameBatch, wire.Refusal, Frame),
+    *(control.Commission, control.Command, control.Report),
 )
 """What is sent by itself; all other types are parts of these."""
 

@@ -34,6 +34,7 @@ class StandIn:
     Attributes:
         address: `host:port`.
         asked: method and path of every request, in order.
+        authorizations: what each of them said of who asks.
         started: the environments of all starts that came so far as to be tried.
         end_lines: what it sent to the log topic of each container that ended by itself.
         refuse_all: a message for every request that needs Docker, as when that is down.
@@ -43,6 +44,7 @@ class StandIn:
         """Prepare one whose containers run in an engine."""
         self.engine = engine
         self.asked: list[str] = []
+        self.authorizations: list[str] = []
         self.started: list[dict[str, str]] = []
         self.end_lines: list[str] = []
         self.refuse_all = ""
@@ -162,6 +164,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             stand_in.asked.append(f"{self.command} {self.path}")
+            stand_in.authorizations.append(self.headers.get("Authorization", ""))
             listed = self.path.startswith("/jmeter/task/status/")
             if listed and "json" not in self.headers.get("Accept", "*/*").replace("*/*", "json"):
                 self._send(406, _JSON, b"")
