@@ -67,7 +67,9 @@ def _parts() -> Iterator[str]:
         rows = [
             (code(each), spoken(hints[each]), _said(texts, name, each)) for each in kind.__struct_fields__
         ]
-        yield table(("field", "type", "meaning"), rows)
+        tag = kind.__struct_config__.tag
+        told = [(code("type"), "text", f"{code(str(tag))}: tells it from others in its place")] if tag else []
+        yield table(("field", "type", "meaning"), [*told, *rows])
 
 
 def _said(texts: dict[str, str], struct: str, field: str) -> str:

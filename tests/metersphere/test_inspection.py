@@ -32,7 +32,7 @@ def env(kafka: str, tmp_path: Path) -> dict[str, str]:
 def test_a_table_of_both_kinds(
     stand_in: StandIn, processes: ProcessEngine, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """What our containers there have is not free; of a stock node that lacks nothing there is nothing to say."""
+    """What our containers there have is not free; of a stock node that lacks nothing nothing is said."""
     processes.known["sleeper:1"] = ("sleep", "60")
     held = container_name("0123456789abcdef-0", 30)
     StockApi("s", f"http://{stand_in.address}").start("sleeper:1", {"TEST_ID": held, "BOOTSTRAP_SERVERS": ""})
