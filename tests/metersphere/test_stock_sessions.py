@@ -13,6 +13,7 @@ from pytest_metersphere.dist import control
 from pytest_metersphere.dist.control import Command, StopCommand
 from pytest_metersphere.dist.signing import new_key
 from tests.fakes.nodes import eventually
+from tests.kafka.broker import broker
 from tests.kafka.records import write
 from tests.metersphere.engines import ProcessEngine
 from tests.metersphere.sessions import Machines, assert_lost, assert_whole, begin, shop
@@ -204,3 +205,21 @@ def test_an_image_of_something_else(project: Project, machines: Machines) -> Non
 
     assert done.code == 4, done.text
     assert mentions(done.text, machines.image, "ended before it answered", "docker run --rm")
+
+
+def test_a_broker_that_is_restarted(
+    project: Project, machines: Machines, pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    """The load goes on to its end, and what was under way arrives afterwards, however late."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with broker(pytestconfig, folder) as fragile:
+        env = machines.env | {"PYTEST_MS_KAFKA": fragile.address}
+        options = [f"--ms-pool={machines.pool(40, 40)}", "--ms-hold=8s"]
+        with begin(project, *options, env=env) as session:
+            session.under_load()
+            fragile.stop()
+            fragile.start()
+            done = session.end()
+
+    assert_whole(done)

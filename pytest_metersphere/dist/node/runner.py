@@ -34,6 +34,10 @@ from pytest_metersphere.units import MAX_USERS
 
 SILENCE = 60.0
 """Seconds without a command after which a container that has no slice gives up."""
+REACH = 5.0
+"""Seconds without a delivery after which Kafka counts as out of reach; something is said every second."""
+PATIENCE = 300.0
+"""Seconds beyond the lease that a slice which is over keeps its frames while Kafka is out of reach."""
 LOG_TAIL = 256 << 10
 """Bytes of the workers' output that are sent at most."""
 
@@ -155,6 +159,33 @@ class _Ear:
                 self._loop.call_soon_threadsafe(self._commands.put_nowait, command)
 
 
+class _Reach:
+    """Whether what is said arrives on Kafka: as long as it does not, a silent controller may be unheard."""
+
+    def __init__(self) -> None:
+        self._delivered = 0
+        self._at = self._back_at = time.monotonic()
+
+    def note(self, delivered: int) -> None:
+        """Take the number of messages that have arrived so far."""
+        now = time.monotonic()
+        if delivered > self._delivered:
+            self._back_at = now if now - self._at > REACH else self._back_at
+            self._delivered, self._at = delivered, now
+
+    def silent_for(self, since: float, lease: float) -> float:
+        """Return for how many seconds a controller that could speak has not; below 0 when it has time left.
+
+        Args:
+            since: when its lease ended.
+            lease: seconds that it has when Kafka is back.
+        """
+        now = time.monotonic()
+        if now - self._at > REACH:
+            return now - since - PATIENCE
+        return now - max(since, self._back_at + lease)
+
+
 class Runner:
     """Does what the controller says, until the end."""
 
@@ -168,6 +199,7 @@ class Runner:
         self._ear = _Ear(commission)
         kafka = commission.kafka
         self._mouth = KafkaSink(kafka, topic=kafka.control_topic, partition=commission.partition)
+        self._reach = _Reach()
         self._bundle = Parcel("bundle", _MAX_ZIP)
         self._request = Parcel("start request", MAX_REQUEST)
         self._number = 0
@@ -195,7 +227,9 @@ class Runner:
         now = time.monotonic()
         if self._slice is None:
             return now - self._heard_at > SILENCE
-        return self._slice.over and now > self._slice.lease_end
+        self._reach.note(self._mouth.delivered)
+        lease = self._slice.request.lease
+        return self._slice.over and self._reach.silent_for(self._slice.lease_end, lease) > 0
 
     async def _obey(self, command: control.Command) -> None:
         """Carry a command out, and answer it."""
