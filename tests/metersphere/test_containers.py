@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pytest_metersphere.dist.control import Command, GoCommand, StartCommand, partition_of, sealed
+from pytest_metersphere.dist.kafka.client import Admin
 from pytest_metersphere.dist.kafka.topics import ensure_control_topic, ensure_topics
 from pytest_metersphere.dist.metersphere import client as client_module
 from pytest_metersphere.dist.metersphere.client import StockClient
@@ -26,6 +27,7 @@ from pytest_metersphere.errors import NodeError
 from pytest_metersphere.metrics.frame import Tally
 from tests.fakes.nodes import KEY, eventually, frame_of, scripted, start_request
 from tests.fakes.worker import Script
+from tests.kafka.broker import Recipe, broker
 from tests.kafka.records import read_all, write
 from tests.metersphere.engines import ProcessEngine
 from tests.metersphere.sessions import IMAGE
@@ -307,3 +309,36 @@ def test_a_runner_by_hand(processes: ProcessEngine) -> None:
         processes.wait(identity)
         assert processes.printed(identity).startswith("pytest-metersphere ")
         assert "Traceback" not in processes.printed(identity)
+
+
+def test_a_login_over_tls_travels(client: StockClient, pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    """The container logs in as the session does, by values, and trusts whom it trusts."""
+    recipe = Recipe(security="SASL_SSL", users={"alice": "alices-secret"})
+    with broker(pytestconfig, tmp_path, recipe) as running_broker:
+        way = KafkaAccess(
+            servers=(running_broker.address,),
+            security_protocol="SASL_SSL",
+            sasl_mechanism="SCRAM-SHA-512",
+            username="alice",
+            password="alices-secret",
+            ca=running_broker.ca_pem,
+        )
+        assert ensure_control_topic(way).ok
+        assert all(check.ok for check in ensure_topics(way))
+        assert running(client, way).state == "running"
+        client.delete(SLICE)
+
+
+def test_a_broker_that_keeps_messages_for_a_minute(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    """As MeterSphere v2.10's: the topics are made with a retention of their own."""
+    recipe = Recipe(settings={"log.retention.ms": "60000", "log.retention.check.interval.ms": "1000"})
+    with broker(pytestconfig, tmp_path, recipe) as forgetful:
+        way = KafkaAccess(servers=(forgetful.address,))
+        assert ensure_control_topic(way).ok
+        with contextlib.closing(Admin(way, 10.0)) as admin:
+            topic = admin.topic(way.control_topic)
+
+    assert topic is not None
+    assert topic.settings is not None
+    assert topic.settings["retention.ms"] == "3600000"
+    assert topic.settings["message.timestamp.type"] == "LogAppendTime"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import threading
 import time
 from typing import Self
 
@@ -56,6 +55,7 @@ ANSWER = 10.0
 """Seconds for the answer to a wish for frames or the log."""
 
 _LOOK_EVERY = 2.0
+_PAUSE = 0.2
 _GONE = 410
 _REFUSED = 409
 
@@ -275,7 +275,7 @@ class StockClient:
     def _await_end(self, name: str, patience: float) -> None:
         deadline = time.monotonic() + patience
         while patience > 0 and self._api.is_running(name) and time.monotonic() < deadline:
-            threading.Event().wait(0.2)
+            time.sleep(_PAUSE)
         self._api.stop(name)
 
     def _line(self, slice_id: str) -> tuple[Link, Line]:
