@@ -12,7 +12,7 @@ from pytest_metersphere import __version__
 from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, check
 from pytest_metersphere.dist.kafka.preflight import check_kafka
-from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
+from pytest_metersphere.dist.metersphere.node import StockTerms, stock_twin
 from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
@@ -26,8 +26,6 @@ from pytest_metersphere.units import format_duration
 
 NODE_LIMIT = 45.0
 """Seconds for all checks of one node; what answers byte by byte would take for ever."""
-RECOGNITION_LIMIT = 10.0
-"""Seconds to find out whether a node is a stock one."""
 
 
 def examine(target: Target) -> DoctorReport:
@@ -66,14 +64,7 @@ def _pool_findings(target: Target) -> list[Finding]:
             local = []
         terms = stock_terms(target)
         stack.callback(terms.exchange.close)
-        nodes = _recognised(_nodes(places, local, target), terms)
-        return findings + _node_findings(places, nodes, target.kafka)
-
-
-def _recognised(nodes: Sequence[Node | None], terms: StockTerms) -> list[Node | StockNode | None]:
-    """Return the nodes, the stock MeterSphere ones as such; who does not answer stays what it was."""
-    found = gathered(lambda node: stock_twin(node, terms) if node else None, nodes, RECOGNITION_LIMIT)
-    return [twin or node for twin, node in zip(found, nodes, strict=True)]
+        return findings + _node_findings(places, _nodes(places, local, target), terms)
 
 
 def _nodes(places: Sequence[Place], local: Sequence[Node], target: Target) -> list[Node | None]:
@@ -97,16 +88,23 @@ def _started(local: Sequence[NodeSpec]) -> Iterator[list[Node]]:
         yield [node for node in fleet.nodes if isinstance(node, Node)]
 
 
-def _node_findings(
-    places: Sequence[Place], nodes: Sequence[Node | StockNode | None], kafka: KafkaAccess | None
-) -> list[Finding]:
-    wanted = Wanted(__version__, platform.python_version(), kafka=kafka)
-    checked = gathered(lambda node: check(node, wanted) if node else [], nodes, NODE_LIMIT)
+def _node_findings(places: Sequence[Place], nodes: Sequence[Node | None], terms: StockTerms) -> list[Finding]:
+    wanted = Wanted(__version__, platform.python_version(), kafka=terms.kafka)
+    checked = gathered(
+        lambda pair: _checked(*pair, wanted, terms), list(zip(places, nodes, strict=True)), NODE_LIMIT
+    )
     return [
         _finding(f"node {place.spec.name}", check)
         for place, checks in zip(places, checked, strict=True)
         for check in checks or [_lost(place)]
     ]
+
+
+def _checked(place: Place, node: Node | None, wanted: Wanted, terms: StockTerms) -> list[Check]:
+    """Check a node, as a stock MeterSphere one if that is what it is; nothing when its name means nothing."""
+    if node is None:
+        return []
+    return check(node if place.spec.local else stock_twin(node, terms) or node, wanted)
 
 
 def _lost(place: Place) -> Check:
