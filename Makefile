@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-wheel kafka docker-image lint clean
+.PHONY: help demo test test-wheel kafka docker-image bench docs pictures lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-wheel   build the wheel and test it by itself; PYTEST_WANTED='8.4.*' and WHEEL_PYTHON choose on what"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make docker-image   make the runner image that the tests use (as root, with Debian's docker.io and debootstrap)"
+	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
 	@echo "make docs   write docs/options.md and the types in docs/wire.md from the code"
@@ -40,13 +41,15 @@ kafka: $(VENV)/.test
 docker-image: $(VENV)/.test
 	$(BIN)/python -m tests.docker.engine
 
-.PHONY: docs pictures
-
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate
 
 pictures: $(VENV)/.demo
 	$(BIN)/python -m docs.pictures.make
+
+# fetches the other load generators into .cache/bench first; the tables go to bench-report
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
@@ -60,7 +63,7 @@ lint: $(VENV)/.lint
 	$(BIN)/actionlint
 
 clean:
-	rm -rf $(VENV) build dist ms-report examples/ms-report *.egg-info .*_cache
+	rm -rf $(VENV) build dist bench-report ms-report examples/ms-report *.egg-info .*_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' 2>/dev/null || { \

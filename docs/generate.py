@@ -27,7 +27,8 @@ from pytest_metersphere.thresholds import grammar
 PAGE = Path(__file__).with_name("options.md")
 WIRE = Path(__file__).with_name("wire.md")
 TYPES = "## Types\n\n"
-INTERNAL = frozenset({"close"})
+_AWAITED = ("Coroutine[", "Awaitable[")
+INTERNAL = frozenset({"close", "close_now", "closing", "jar"})
 """Public methods that are there for the engine, not for scenarios."""
 
 _OR = re.compile(r",? or(?:,[^,]*,)? ")  # between the examples of one keyword
@@ -181,7 +182,8 @@ def _is_described(member: Any) -> bool:
 def _called(member: Any, name: str) -> str:
     if isinstance(member, property):
         return name
-    waits = "await " if inspect.iscoroutinefunction(member) else ""
+    returns = str(inspect.signature(member).return_annotation)
+    waits = "await " if inspect.iscoroutinefunction(member) or returns.startswith(_AWAITED) else ""
     named = [
         f"**{each.name}" if each.kind is each.VAR_KEYWORD else each.name
         for each in [*inspect.signature(member).parameters.values()][1:]

@@ -1,4 +1,4 @@
-"""One run of one scenario, from the start of its slices to the judged result."""
+"""One run, of one scenario or of a group, from the start of its slices to the judged results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from pytest_metersphere.dist.intake import DRAIN, Intake
 from pytest_metersphere.dist.nodes import AnyNode
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
+from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.options import OnNodeLoss
-from pytest_metersphere.outcome import Course, Planned, result_of
+from pytest_metersphere.outcome import Course, results_of
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import ScenarioResult
 from pytest_metersphere.terminal import Progress
@@ -33,7 +35,7 @@ class Execution:
     def __init__(
         self,
         run: Run,
-        planned: Planned,
+        planned: Sequence[Planned],
         watch: Callable[[Progress], None],
         nodes: Sequence[AnyNode],
         on_node_loss: OnNodeLoss = "fail",
@@ -42,7 +44,7 @@ class Execution:
 
         Args:
             run: the slices, not started yet.
-            planned: what they are to do.
+            planned: what they are to do, a scenario or several at the same time.
             watch: is told of every second that is settled.
             nodes: all nodes of the pool; they may hold slices of other runs.
             on_node_loss: whether the load of the others ends with a lost node or worker.
@@ -86,9 +88,9 @@ class Execution:
             finally:
                 self._intake.close()
 
-    def result(self) -> ScenarioResult:
-        """Return the judged result of what was collected."""
-        return result_of(self._run, self._planned, self._intake, self._course)
+    def results(self) -> list[ScenarioResult]:
+        """Return the judged result of each scenario, from what was collected."""
+        return results_of(self._run, self._planned, self._intake, self._course)
 
     def _start(self) -> None:
         self._run.start()
@@ -99,8 +101,9 @@ class Execution:
         self._run.go()
 
     def _collect(self) -> None:
-        profile = self._planned.scenario.profile
-        latest = self._go + profile.duration + profile.graceful_stop + STUCK + DRAIN
+        profiles = [each.scenario.profile for each in self._planned]
+        longest = max(profile.duration + profile.graceful_stop for profile in profiles)
+        latest = self._go + longest + STUCK + DRAIN
         while waiting := self._intake.waiting():
             self._intake.receive()
             self._report_progress()
@@ -124,22 +127,32 @@ class Execution:
         if settled <= self._shown:
             return
         self._shown = settled
-        data = self._intake.collector.scenarios[0]
-        tally = data.series.at(settled - interval)
-        times = compose.all_samples(tally).response if tally else None
+        scenarios = self._intake.collector.scenarios
+        tally = Tally()
+        for data in scenarios:
+            tally.merge_parallel(data.series.at(settled - interval) or Tally())
+        times = compose.all_samples(tally).response
         self._watch(
             Progress(
-                scenario=self._planned.scenario.name,
+                scenario=self._name(),
                 second=settled,
-                duration=self._planned.scenario.profile.duration,
-                users=tally.users if tally else 0,
-                rps=round(tally.requests / interval) if tally else 0,
-                p95=times.percentile(95) if times and times.count else None,
-                requests=data.measured.requests,
-                failures=data.measured.failures,
+                duration=max(each.scenario.profile.duration for each in self._planned),
+                users=tally.users,
+                rps=round(tally.requests / interval),
+                p95=times.percentile(95) if times.count else None,
+                requests=sum(data.measured.requests for data in scenarios),
+                failures=sum(data.measured.failures for data in scenarios),
+                dropped=sum(data.measured.dropped_iterations for data in scenarios),
                 note="Kafka is late, results come from the nodes" if self._intake.detour else "",
             )
         )
+
+    def _name(self) -> str:
+        """Return what the live line calls the run; for a group, its numbers are sums."""
+        first = self._planned[0].scenario
+        if len(self._planned) == 1:
+            return first.name
+        return f"{first.group} ({len(self._planned)} scenarios)"
 
 
 def now() -> str:

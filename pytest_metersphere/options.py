@@ -17,7 +17,13 @@ import msgspec
 import pytest
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
-from pytest_metersphere.units import UsersOverride, parse_duration, parse_users
+from pytest_metersphere.units import (
+    RateOverride,
+    UsersOverride,
+    parse_duration,
+    parse_rate_override,
+    parse_users,
+)
 
 Preflight = Literal["auto", "always", "off"]
 OnNodeLoss = Literal["fail", "continue"]
@@ -56,6 +62,11 @@ _DECLARATIONS = (
     ),
     _Declaration("--ms-report-dir", "DIR", f"Folder of the load reports (default: {DEFAULT_REPORT_DIR})"),
     _Declaration("--ms-users", "N", "Users of every selected scenario, for example 50, or 50%% to scale"),
+    _Declaration(
+        "--ms-rate",
+        "R",
+        "Arrival rate of every selected scenario that has one, for example 50/s, or 50%% to scale",
+    ),
     _Declaration("--ms-hold", "T", "How long every selected scenario holds its peak, for example 10s"),
     _Declaration("--ms-ramp", "T", "How long every selected scenario takes to its peak, for example 5s"),
     _Declaration(
@@ -176,7 +187,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         pools: the lines of ini `ms_pools`, as written.
         report_dir: absolute folder; an option, a variable and the default are relative to the folder
             pytest was started in, an ini value to the folder of the ini file.
-        users: another number of users, None to keep each scenario's.
+        users: another number of users, None to keep each scenario's; of those with an arrival rate, how
+            many may run at once.
+        rate: another arrival rate for scenarios that have one, None to keep each scenario's.
         hold: seconds at the peak, None to keep each scenario's.
         ramp: seconds to the peak, None to keep each scenario's.
         thresholds: texts of the thresholds for all scenarios, first those of the command line.
@@ -199,6 +212,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pools: tuple[str, ...]
     report_dir: str
     users: UsersOverride | None
+    rate: RateOverride | None = None
     hold: float | None
     ramp: float | None
     thresholds: tuple[str, ...]
@@ -262,6 +276,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
         pools=_lines(config, "ms_pools"),
         report_dir=_report_dir(config, environ),
         users=_parsed(config, environ, "--ms-users", parse_users),
+        rate=_parsed(config, environ, "--ms-rate", parse_rate_override),
         hold=_parsed(config, environ, "--ms-hold", parse_duration),
         ramp=_parsed(config, environ, "--ms-ramp", parse_duration),
         thresholds=tuple(threshold.text for threshold in thresholds),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from pytest_metersphere.dist import run as run_module
-from pytest_metersphere.dist.collect import SliceData
+from pytest_metersphere.dist.collect import ScenarioData, SliceData
 from pytest_metersphere.dist.intake import Intake
-from pytest_metersphere.dist.plan import Plan, PlanRow, timetable
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
+from pytest_metersphere.metrics.health import NodeHealth
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import (
     ErrorInfo,
@@ -21,34 +24,12 @@ from pytest_metersphere.reports.document import (
     ScenarioResult,
     Validity,
 )
-from pytest_metersphere.reports.wording import plural
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.reports.wording import plural, starts_add_up, starts_equation
 from pytest_metersphere.thresholds.grammar import parse
 from pytest_metersphere.thresholds.judge import Judgement, decide
 from pytest_metersphere.units import format_duration
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Planned:
-    """A scenario with the session's options applied, and who gets its users.
-
-    Attributes:
-        nodes: names, in the order of the pool.
-        capacities: what they had free.
-    """
-
-    scenario: Scenario
-    nodes: list[str]
-    capacities: list[int]
-    plan: Plan
-
-    def rows(self) -> list[PlanRow]:
-        """Return the shares over time."""
-        return timetable(self.plan, self.scenario.profile)
-
-    def shares(self) -> list[int]:
-        """Return the users of each node at the peak."""
-        return self.plan.shares(self.scenario.profile.peak)
+_MOST_TOLD = 20
 
 
 @dataclasses.dataclass(slots=True)
@@ -70,35 +51,45 @@ class Course:
     overdue: set[str] = dataclasses.field(default_factory=set)
 
 
-def result_of(run: Run, planned: Planned, intake: Intake, course: Course) -> ScenarioResult:
-    """Return the judged result of a run, however far it came."""
-    return _Outcome(run, planned, intake, course).result()
+def results_of(run: Run, planned: Sequence[Planned], intake: Intake, course: Course) -> list[ScenarioResult]:
+    """Return the judged results of a run's scenarios, however far it came."""
+    return [_Outcome(run, each, place, intake, course).result() for place, each in enumerate(planned)]
 
 
 class _Outcome:
-    """Puts the result of one run together."""
+    """Puts the result of one scenario of a run together.
 
-    def __init__(self, run: Run, planned: Planned, intake: Intake, course: Course) -> None:
+    What was lost makes all scenarios of the run invalid: the nodes' frames tell of all of them.
+    """
+
+    def __init__(self, run: Run, planned: Planned, place: int, intake: Intake, course: Course) -> None:
         self._run = run
         self._planned = planned
+        self._place = place
         self._intake = intake
         self._collector = intake.collector
+        self._data = intake.collector.scenarios[place]
         self._course = course
         self._names = {item.id: item.node.name for item in run.slices}
 
     def result(self) -> ScenarioResult:
-        scenario, data = self._planned.scenario, self._collector.scenarios[0]
-        duration = self._duration()
+        scenario, data = self._planned.scenario, self._data
+        ended = self._ended()
+        duration = max(0.0, ended - scenario.profile.warmup)
+        if self._run.scenarios > 1:
+            data.series.end(math.ceil(ended))
         invalid = self._invalid_reasons()
         judgement = self._judged(duration, invalid)
         response, service = compose.overall_times(data.measured)
         series = compose.overall_series(data.series)
+        ledger = self._ledger()
         return ScenarioResult(
             nodeid=scenario.nodeid,
             name=scenario.name,
             file=scenario.path,
             line=scenario.line,
             run_id=self._run.id,
+            group=scenario.group if self._run.scenarios > 1 else "",
             started_at=self._course.started_at,
             verdict=judgement.verdict,
             findings=judgement.findings,
@@ -111,19 +102,25 @@ class _Outcome:
             service=service,
             labels=compose.label_infos(data.measured, duration, data.series),
             series=series,
-            nodes=[self._node_result(item) for item in self._run.slices],
-            ledger=self._ledger(),
+            nodes=[self._node_result(item) for item in self._run.slices if item.parts[self._place].users],
+            ledger=ledger,
             validity=Validity(valid=not invalid, reasons=invalid),
             thresholds=[compose.threshold_info(outcome) for outcome in judgement.outcomes],
             errors=self._errors(),
             go_spread_s=self._run.go_spread,
             iterations_excused=judgement.failed_iterations_excused,
-            warnings=[*compose.label_warnings(data.measured), *self._kafka_warnings()],
+            warnings=[
+                *compose.label_warnings(data.measured),
+                *compose.dropped_warnings(ledger, scenario.profile.peak),
+                *self._health_told(lambda health, node: health.warnings(node, response.p95)),
+                *self._kafka_warnings(),
+                *filter(None, [self._planned.without_row()]),
+            ],
         )
 
     def _judged(self, duration: float, invalid: list[str]) -> Judgement:
         thresholds = [parse(text) for text in self._planned.scenario.thresholds]
-        measured = self._collector.scenarios[0].measured
+        measured = self._data.measured
         judgement = decide(
             thresholds,
             measured,
@@ -138,7 +135,7 @@ class _Outcome:
         return msgspec.structs.replace(judgement, verdict="error", findings=[finding])
 
     def _errors(self) -> list[ErrorInfo]:
-        data = self._collector.scenarios[0]
+        data = self._data
         errors = compose.error_infos(data.measured, data.warmup)
         if self._course.not_started:
             message = self._course.not_started.splitlines()[0]
@@ -149,13 +146,18 @@ class _Outcome:
             )
         return errors
 
-    def _duration(self) -> float:
-        """Return the measured seconds: from the end of the warm-up to the end of the last user."""
-        ends = [
-            data.manifest.ended_at if data.manifest else data.complete + 1.0
-            for data in self._collector.slices.values()
-        ]
-        return max(0.0, max(ends, default=0.0) - self._planned.scenario.profile.warmup)
+    def _ended(self) -> float:
+        """Return the seconds from go to the end of the scenario's last user, as far as it is known."""
+        ends = [self._ended_on(item) for item in self._run.slices if item.parts[self._place].users]
+        return max(ends, default=0.0)
+
+    def _ended_on(self, item: Slice) -> float:
+        data = self._collector.slices[item.id]
+        if data.manifest is None:
+            profile = self._planned.scenario.profile
+            return min(data.complete + 1.0, profile.duration + profile.graceful_stop)
+        ends = data.manifest.ends
+        return ends[self._place] if len(ends) > self._place else data.manifest.ended_at
 
     def _invalid_reasons(self) -> list[str]:
         reasons = self._spread_reasons()
@@ -169,13 +171,28 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
+        arrivals = self._planned.scenario.profile.arrivals
+        if arrivals is not None:
+            reasons += start_reasons(self._ledger(), arrivals.count() if self._ended_by_itself else None)
         for item in self._run.slices:
             manifest = self._collector.slices[item.id].manifest
             if manifest is not None and manifest.stopped and not (self._course.stopped or self._aborted):
                 reasons.append(
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
-        return reasons
+        return reasons + self._health_told(lambda health, node: health.reasons(node))
+
+    @property
+    def _ended_by_itself(self) -> bool:
+        manifests = [data.manifest for data in self._collector.slices.values()]
+        return all(found is not None and not found.stopped and not found.losses for found in manifests)
+
+    def _health_told(self, ask: Callable[[NodeHealth, str], list[str]]) -> list[str]:
+        """Return what the workers' health says, of a large pool the first of it."""
+        slices = self._collector.slices
+        told = [text for item in self._run.slices for text in ask(slices[item.id].health, item.node.name)]
+        more = len(told) - _MOST_TOLD
+        return told if more <= 0 else [*told[:_MOST_TOLD], f"and so of {plural(more, 'more worker')}"]
 
     def _spread_reasons(self) -> list[str]:
         spread, limit = self._run.go_spread, run_module.GO_SPREAD_LIMIT
@@ -199,13 +216,18 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
+        health, known = data.health, bool(data.cpu_seconds)
+        share = data.share(self._place)
         return NodeResult(
             name=item.node.name,
-            users=data.users,
-            requests=data.requests,
-            failures=data.failures,
-            cpu=data.cpu / data.cpu_seconds if data.cpu_seconds else None,
-            loop_lag_p99=data.lag if data.cpu_seconds else None,
+            users=share.users,
+            requests=share.requests,
+            failures=share.failures,
+            cpu=health.cpu / data.cpu_seconds if known else None,
+            loop_lag_p99=health.lag if known else None,
+            start_lag_p99=health.start_lag if known else None,
+            descriptors=health.descriptors or None,
+            descriptor_limit=health.descriptor_limit or None,
             status=self._status(item, data),
         )
 
@@ -220,7 +242,7 @@ class _Outcome:
 
     def _ledger(self) -> Ledger:
         slices = self._collector.slices.values()
-        data = self._collector.scenarios[0]
+        data = self._data
         counted, warmup = data.measured.exchanges, data.warmup.exchanges
         interrupted = data.measured.interrupted + data.warmup.interrupted
         return Ledger(
@@ -234,6 +256,9 @@ class _Outcome:
             counted=counted,
             warmup=warmup,
             interrupted=interrupted,
+            scheduled=_all(data, "scheduled_iterations"),
+            started=_all(data, "started_iterations"),
+            dropped=_all(data, "dropped_iterations"),
         )
 
     @property
@@ -254,3 +279,20 @@ class _Outcome:
         return [
             f"{frames} did not come over Kafka in time and were fetched from the nodes{''.join(troubles[:1])}"
         ]
+
+
+def start_reasons(ledger: Ledger, expected: int | None) -> list[str]:
+    """Return a sentence when the iterations of the open model do not add up.
+
+    `expected` is how many the load curve is good for, None when the load was ended before its time.
+    """
+    if not starts_add_up(ledger):
+        return [f"the starts do not add up: {starts_equation(ledger)}"]
+    if expected is None or ledger.scheduled == expected:
+        return []
+    return [f"the nodes scheduled {ledger.scheduled:,} of {plural(expected, 'iteration')}"]
+
+
+def _all(data: ScenarioData, name: str) -> int:
+    """Return a count of both phases."""
+    return int(getattr(data.warmup, name)) + int(getattr(data.measured, name))

@@ -36,8 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks and resolve the settings; under a pool, before xdist looks at its options."""
     config.addinivalue_line(
         "markers",
-        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, "
-        "think='1s-3s', graceful_stop='30s'): run the test as load under --ms-pool, and once without",
+        "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, "
+        "shared_iterations, warmup, think='1s-3s', pacing='2s', graceful_stop='30s', data='users.csv', "
+        "data_end='cycle', group='peak'), or at a rate load_scenario(rate='200/s', max_users, "
+        "arrivals='poisson', stages=[('30s', '200/s'), ...]): run the "
+        "test as load under --ms-pool, and once without",
     )
     config.addinivalue_line(
         "markers",
@@ -105,9 +108,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """See that the values of a scenario's fixtures can travel."""
-    yield
     controller = _controller(item.config)
-    if controller is not None:
+    if controller is None:
+        return (yield)
+    with controller.setting_up(item):
+        yield
         controller.check_values(item)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import posixpath
 import unittest
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from pytest_metersphere.engine.datafile import check, read_rows
 from pytest_metersphere.engine.functional import functional, run_coroutine_function
-from pytest_metersphere.engine.messages import Part
+from pytest_metersphere.engine.messages import WORKER_PLUGIN, Part
+from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import ConfigError, TravelError
 from pytest_metersphere.scenario import travel
 from pytest_metersphere.scenario.fixtures import Pending, Scope, TheUser, declaration_of, used_names
@@ -22,6 +26,8 @@ from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import parse
 
 SCENARIO = pytest.StashKey[Scenario]()
+_FIRST_LOOK = 1000
+"""Rows of a data file that are checked when one user is to have the first."""
 _XUNIT = ("setup_method", "teardown_method", "setup_class", "teardown_class")
 _INSTEAD = (
     'use a fixture declared with @pytest_metersphere.fixture(scope="user") for what every virtual user '
@@ -61,6 +67,8 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
         line=line,
         is_async=inspect.iscoroutinefunction(item.obj),
     )
+    if not item.config.pluginmanager.hasplugin(WORKER_PLUGIN):  # which gets the rows, not the file
+        _check_data(scenario, item.config.rootpath, where, None if under_load else _FIRST_LOOK)
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
@@ -83,6 +91,36 @@ def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Sc
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from None
     return msgspec.structs.replace(scenario, thresholds=thresholds)
+
+
+def _check_data(scenario: Scenario, root: Path, where: str, most: int | None) -> None:
+    """Refuse a data file that cannot be read: the whole of it, or its first rows."""
+    data = scenario.data
+    if data is None:
+        return
+    path = root / data.path
+    try:
+        _read_once(path, data.path, most, _state(path))
+    except ConfigError as error:
+        hint = ""
+        if not path.exists() and (root / data.name).is_file():
+            correct = posixpath.relpath(Path(data.name).as_posix(), posixpath.dirname(scenario.path) or ".")
+            hint = f"; the name is relative to the test's file, correct: data={correct!r}"
+        raise ConfigError(f"{where}load_scenario(data={data.name!r}): {error}{hint}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _read_once(path: Path, name: str, most: int | None, _state: tuple[int, int]) -> None:
+    """Check a file for all tests that name it; again when it has changed."""
+    check(path, name, most)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _check_kind(item: pytest.Function, where: str, *, under_load: bool) -> None:
@@ -128,15 +166,17 @@ def _scope_of(definitions: Sequence[Any]) -> Scope | None:
     return None if declaration is None else declaration.scope
 
 
-def part_of(item: pytest.Function, scenario: Scenario) -> Part:
-    """Return what of a set-up item travels: the scenario and the values of ordinary fixtures.
+def part_of(item: pytest.Function, scenario: Scenario, arguments: Mapping[str, Any]) -> Part:
+    """Return what of an item travels: the scenario and the values of ordinary fixtures.
+
+    `arguments` are those of the test and its load-scoped fixtures, set up.
 
     Raises:
         TravelError: a value cannot travel; names the fixture and what to do.
     """
     values: dict[str, bytes] = {}
     local: list[str] = []
-    for name, value in _ordinary_values(item):
+    for name, value in _ordinary_values(item, arguments):
         try:
             values[name] = travel.encode(value)
         except TravelError as error:
@@ -147,8 +187,8 @@ def part_of(item: pytest.Function, scenario: Scenario) -> Part:
     return Part(scenario=scenario, users=[], values=values, local_params=local)
 
 
-def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
-    """Refuse a loopback URL among the values when nodes are other machines.
+def check_addresses(item: pytest.Function, arguments: Mapping[str, Any], remote: Iterable[str]) -> None:
+    """Refuse a loopback URL among an item's arguments when nodes are other machines.
 
     Raises:
         TravelError: names the fixture, the URL and a node.
@@ -156,7 +196,7 @@ def check_addresses(item: pytest.Function, remote: Iterable[str]) -> None:
     node = next(iter(remote), None)
     if node is None:
         return
-    for name, value in _ordinary_values(item):
+    for name, value in _ordinary_values(item, arguments):
         url = travel.loopback_url(value)
         if url is not None:
             raise TravelError(
@@ -172,11 +212,11 @@ def _cannot_travel(name: str, error: TravelError) -> str:
     )
 
 
-def _ordinary_values(item: pytest.Function) -> Iterator[tuple[str, Any]]:
+def _ordinary_values(item: pytest.Function, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield name and value of the test's own arguments and of those of its load-scoped fixtures."""
     seen: set[str] = set()
     names = [*item._fixtureinfo.argnames, *used_names(item)]  # noqa: SLF001 - no public way to them
-    waiting = [(name, item.funcargs[name]) for name in names]
+    waiting = [(name, arguments[name]) for name in names]
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Pending):
@@ -195,11 +235,19 @@ def run_functionally(items: Iterable[pytest.Item]) -> None:
     """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
         if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
-            item.obj = functional(item.obj, functools.partial(_used, item))
+            used, row = functools.partial(_used, item), functools.partial(_first_row, item)
+            item.obj = functional(item.obj, used, row)
 
 
 def _used(item: pytest.Function) -> list[Any]:
     return [item.funcargs[name] for name in used_names(item)]
+
+
+def _first_row(item: pytest.Function) -> Rows | None:
+    scenario = scenario_of(item)
+    if scenario is None or scenario.data is None:
+        return None
+    return read_rows(item.config.rootpath / scenario.data.path, scenario.data.path, 1)
 
 
 def call_functionally(item: pytest.Function) -> bool | None:

@@ -18,17 +18,16 @@ from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
 from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
-from pytest_metersphere.dist.plan import make_plan
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.engine.messages import Collection, Part
-from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
+from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution, now
 from pytest_metersphere.options import KafkaSettings, Settings
-from pytest_metersphere.outcome import Planned
+from pytest_metersphere.planning import Planned, plan_run, require_rows, require_size
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
@@ -76,15 +75,21 @@ class LoadSession:
         """
         try:
             profile = override.apply(
-                scenario.profile, users=self.settings.users, hold=self.settings.hold, ramp=self.settings.ramp
+                scenario.profile,
+                users=self.settings.users,
+                hold=self.settings.hold,
+                ramp=self.settings.ramp,
+                rate=self.settings.rate,
             )
         except ConfigError as error:
             raise ConfigError(f"{scenario.nodeid}: {error}") from None
         thresholds = scenario.thresholds + self.settings.thresholds
         return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds)
 
-    def declared_plan(self, scenario: Scenario) -> Planned:
-        """Plan on declared capacities, without contacting a node; names of the pool are resolved.
+    def declared_plan(self, scenarios: Sequence[Scenario]) -> list[Planned]:
+        """Plan the scenarios of one run on declared capacities, without contacting a node.
+
+        Names of the pool are resolved.
 
         Raises:
             ConfigError: a node that is not local has no declared capacity.
@@ -93,16 +98,19 @@ class LoadSession:
         """
         nodes = resolved(self.pool).nodes
         capacities = _declared_capacities(nodes)
-        return self._planned(scenario, [spec.name for spec in nodes], capacities)
+        return self._planned(scenarios, [spec.name for spec in nodes], capacities)
 
-    def prepare(self, scenarios: Sequence[Scenario]) -> None:
-        """Take the report directory, check Kafka and the nodes, and see that every scenario fits.
+    def prepare(self, runs: Sequence[Sequence[Scenario]]) -> None:
+        """Take the report directory, check Kafka and the nodes, and see that every run fits.
+
+        Each run is a scenario, or the scenarios of a group.
 
         Raises:
             ConfigError: the report directory cannot be used, or options and scenarios do not fit.
             PreflightError: Kafka or a node is not fit; the text says what to do. Nothing has been started.
         """
-        longest = max((_length(self.effective(scenario).profile) for scenario in scenarios), default=0.0)
+        lengths = [_length(self.effective(scenario).profile) for run in runs for scenario in run]
+        longest = max(lengths, default=0.0)
         self._directory = ReportDirectory(Path(self.settings.report_dir))
         if self.settings.kafka is not None:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
@@ -110,8 +118,8 @@ class LoadSession:
         self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
         if self.settings.preflight != "off":
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
-        for scenario in scenarios:
-            self.plan(scenario)
+        for scenarios in runs:
+            self.plan(scenarios)
         self._directory.clear()
 
     def _checked_kafka(self, settings: KafkaSettings, longest_run: float) -> KafkaAccess | None:
@@ -127,8 +135,8 @@ class LoadSession:
             require_certificates(settings.node_cafile, settings.node_cafile_source)
         return Fleet(self.pool, settings.token.reveal() if settings.token else "", settings.node_cafile)
 
-    def plan(self, scenario: Scenario) -> Planned:
-        """Plan on what the nodes have free now.
+    def plan(self, scenarios: Sequence[Scenario]) -> list[Planned]:
+        """Plan the scenarios of one run on what the nodes have free now.
 
         Raises:
             CapacityError: the users are more than that.
@@ -139,16 +147,20 @@ class LoadSession:
             free = fleet.free_capacities()
         except NodeError as error:
             raise PreflightError(str(error)) from None
-        return self._planned(scenario, [node.name for node in fleet.nodes], free)
+        return self._planned(scenarios, [node.name for node in fleet.nodes], free)
 
-    def _planned(self, scenario: Scenario, names: list[str], capacities: list[int]) -> Planned:
-        effective = self.effective(scenario)
-        try:
-            plan = make_plan(capacities, effective.profile.peak)
-        except CapacityError as error:
-            listed = ", ".join(f"{name} {capacity}" for name, capacity in zip(names, capacities, strict=True))
-            raise CapacityError(f"{scenario.nodeid}: {error} ({listed})") from None
-        return Planned(effective, names, capacities, plan)
+    def _planned(
+        self, scenarios: Sequence[Scenario], names: list[str], capacities: list[int]
+    ) -> list[Planned]:
+        return plan_run(list(map(self.effective, scenarios)), names, capacities, self._root)
+
+    def check_rows(self, scenarios: Sequence[Scenario]) -> None:
+        """See that every user of a run has a row where the marks ask for it (ConfigError when not)."""
+        require_rows(list(map(self.effective, scenarios)), self._root)
+
+    @property
+    def _root(self) -> Path:
+        return Path(self.settings.rootdir)
 
     def bundle(self, test_files: Sequence[Path]) -> None:
         """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""
@@ -163,28 +175,29 @@ class LoadSession:
         """Return the names of the nodes that are not on this machine's loopback."""
         return [node.name for node in self._the_fleet().nodes if not node.loopback]
 
-    def run(self, part: Part, watch: Callable[[Progress], None]) -> ScenarioResult:
-        """Run one scenario on the fleet and return its judged result.
+    def run(self, parts: Sequence[Part], watch: Callable[[Progress], None]) -> list[ScenarioResult]:
+        """Run one scenario, or those of a group at the same time, and return the judged results.
 
         Raises:
             PreflightError: the pool has not the capacity any more, or a node does not answer.
             KeyboardInterrupt: the user ended it; what was measured is kept in `results`.
         """
-        planned = self.plan(part.scenario)
+        planned = self.plan([part.scenario for part in parts])
         run = Run(self._version, self._collection(), self._packed(), self._kafka)
         for index, node in enumerate(self._the_fleet().nodes):
-            users = planned.plan.users_of(index)
+            there = [each.part_on(index, part) for each, part in zip(planned, parts, strict=True)]
+            users = sum(len(part.users) for part in there)
             if users:
-                run.add(
-                    node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
-                )
+                require_size(node.name, there)
+                run.add(node, users, there)
         execution = Execution(run, planned, watch, self._the_fleet().nodes, self.settings.on_node_loss)
         try:
             execution.execute()
         finally:
             run.delete()
-            self.results.append(execution.result())
-        return self.results[-1]
+            results = execution.results()
+            self.results += results
+        return results
 
     def _collection(self) -> Collection:
         name = Path(self.settings.rootdir).name or "root"

@@ -12,8 +12,14 @@ from pytest_metersphere.reports.document import ErrorInfo, ScenarioResult
 from pytest_metersphere.reports.figures import count, duration, totals_figures
 from pytest_metersphere.reports.files import ReportPaths
 from pytest_metersphere.reports.text import clipped, one_line, visible
-from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural, warnings_of
-from pytest_metersphere.units import format_duration, format_percentage
+from pytest_metersphere.reports.wording import (
+    findings_of,
+    ledger_equation,
+    plural,
+    starts_equation,
+    warnings_of,
+)
+from pytest_metersphere.units import format_duration, format_percentage, format_rate
 
 _MOST_ERRORS = 10
 _EXEMPLAR_LINES = 20
@@ -34,6 +40,7 @@ class Progress:
         requests: requests and samples of the measured phase so far.
         failures: failed ones among them.
         note: what else there is to know now, empty for nothing.
+        dropped: scheduled iterations of the measured phase so far for which no user was free.
     """
 
     scenario: str
@@ -45,6 +52,7 @@ class Progress:
     requests: int
     failures: int
     note: str = ""
+    dropped: int = 0
 
 
 def progress_line(moment: Progress) -> str:
@@ -53,6 +61,8 @@ def progress_line(moment: Progress) -> str:
     failed = ""
     if moment.failures:
         failed = f", {count(moment.failures)} failed ({format_percentage(moment.failures / moment.requests)})"
+    if moment.dropped:
+        failed += f", {count(moment.dropped)} dropped"
     note = f"  ({moment.note})" if moment.note else ""
     return (
         f"{moment.scenario}  {format_duration(moment.second)}{end}  {plural(moment.users, 'user')}  "
@@ -99,13 +109,24 @@ def plan_lines(
     nodes: Sequence[str],
     capacities: Sequence[int],
     rows: Sequence[tuple[float, int, Sequence[int]]],
+    rates: Sequence[tuple[float, float, Sequence[float]]] = (),
 ) -> Iterator[str]:
-    """Yield a table of who gets how many users, over time; rows are (second, total, shares)."""
+    """Yield a table of who gets how many users, over time; rows are (second, total, shares).
+
+    `rates` are rows of arrivals per second, which get a table of their own.
+    """
     yield name
-    header = ["time", "users", *nodes]
-    lines = [header, ["", "capacity", *map(str, capacities)]]
+    lines = [["time", "users", *nodes], ["", "capacity", *map(str, capacities)]]
     lines += [[_moment(second), str(total), *map(str, shares)] for second, total, shares in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    yield from _table(lines)
+    if rates:
+        lines = [["time", "rate", *nodes]]
+        lines += [[_moment(at), *map(format_rate, (total, *shares))] for at, total, shares in rates]
+        yield from _table(lines)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:
         yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
 
@@ -117,6 +138,8 @@ def result_lines(result: ScenarioResult) -> Iterator[str]:
     times = result.response
     named = (("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max))
     yield "  response " + ", ".join(f"{name} {duration(value)}" for name, value in named)
+    if starts := starts_equation(result.ledger):
+        yield f"  {starts}"
     for finding in [*findings_of(result), *warnings_of(result)]:
         yield f"  {one_line(finding)}"
     for threshold in result.thresholds:
@@ -143,6 +166,8 @@ def table_lines(result: ScenarioResult) -> Iterator[str]:
         f"lost {ledger.lost}, repaired {ledger.repaired}, rejected {ledger.rejected}; "
         f"{ledger_equation(ledger)}"
     )
+    if starts := starts_equation(ledger):
+        yield f"starts: {starts}"
     for error in result.errors[:_MOST_ERRORS]:
         where = f" [{one_line(error.label)}]" if error.label else ""
         yield f"error{where} {error.kind}: {one_line(error.message)} ({plural(error.count, 'time')})"

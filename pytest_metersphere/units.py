@@ -11,6 +11,8 @@ from pytest_metersphere.errors import ConfigError
 
 MAX_USERS = 999_999_999
 """The most virtual users, and the largest capacity, that can be asked for."""
+MAX_RATE = 10_000_000
+"""The largest arrival rate that can be asked for, per second."""
 
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|min|s|m|h)")
@@ -134,6 +136,47 @@ def format_size(size: float) -> str:
         if size >= unit:
             return f"{_three_digits(size / unit)} {name}"
     return f"{size:.0f} B"
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate as people write it: "200/s", "0.5/s"."""
+    return f"{per_second:.0f}/s" if per_second >= 1000 else f"{per_second:.4g}/s"
+
+
+class RateOverride(msgspec.Struct, frozen=True):
+    """Another arrival rate: either one per second, or a factor on what was asked for.
+
+    Attributes:
+        rate: the rate at the peak, None when `factor` says it.
+        factor: what the peak is multiplied by, 0.5 for "50%"; unused when `rate` is set.
+    """
+
+    rate: float | None = None
+    factor: float = 1.0
+
+    def applied_to(self, peak: float) -> float:
+        """Return the rate that stands in for a peak."""
+        return peak * self.factor if self.rate is None else self.rate
+
+
+def parse_rate_override(text: str) -> RateOverride:
+    """Return what a text such as "50/s" or "50%" makes of a scenario's arrival rate.
+
+    Raises:
+        ConfigError: the text is neither a rate above 0, at most MAX_RATE, nor a percentage above 0.
+    """
+    stripped = text.strip()
+    if stripped.endswith("%") and _is_number(stripped.removesuffix("%").strip()):
+        factor = parse_percentage(stripped)
+        if 0 < factor <= MAX_RATE:
+            return RateOverride(factor=factor)
+    try:
+        rate = parse_rate(stripped)
+    except ConfigError:
+        rate = 0.0
+    if not 0 < rate <= MAX_RATE:
+        raise ConfigError(f"{text!r} is not an arrival rate, write for example 50/s, or 50% to scale")
+    return RateOverride(rate=rate)
 
 
 def _three_digits(value: float) -> str:

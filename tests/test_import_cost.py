@@ -33,7 +33,9 @@ def test_importing_the_plugin_imports_nothing_else(allowed: set[str]) -> None:
     assert _third_party_after("import pytest_metersphere.plugin") - allowed == {"pytest_metersphere"}
 
 
-@pytest.mark.parametrize("package", ["aiohttp", "crc32c", "jinja2", "junit_xml", "kafka", "requests"])
+@pytest.mark.parametrize(
+    "package", ["aiohttp", "crc32c", "httptools", "jinja2", "junit_xml", "kafka", "requests", "uvloop"]
+)
 def test_the_heavy_packages_would_be_seen(allowed: set[str], package: str) -> None:
     """Each package that must stay away shows up in the comparison once something imports it."""
     assert package in _third_party_after(f"import {package}") - allowed
@@ -54,4 +56,13 @@ def test_a_session_without_scenarios_stays_free_of_them(tmp_path: Path) -> None:
     imported = _third_party_after(_ORDINARY_SESSION.format(folder=str(tmp_path)))
 
     assert "pytest_metersphere" in imported
-    assert not imported & {"aiohttp", "crc32c", "jinja2", "junit_xml", "kafka", "requests"}
+    assert not imported & {
+        "aiohttp",
+        "crc32c",
+        "httptools",
+        "jinja2",
+        "junit_xml",
+        "kafka",
+        "requests",
+        "uvloop",
+    }

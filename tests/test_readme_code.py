@@ -22,6 +22,8 @@ from tests.plugin.projects import Project, environment
 from tests.readme import ENGLISH, ROOT, Block, Readme
 
 _BLOCKS = Readme(ENGLISH).blocks
+_CLOSED = "@pytest.mark.load_scenario(\n    users="
+_OPEN = "@pytest.mark.load_scenario(\n    rate="
 _ANSWERS_ALL = """
 import http.server, threading
 import pytest
@@ -55,7 +57,7 @@ def _block(start: str) -> Block:
 
 
 def _lines(start: str) -> list[str]:
-    return [line.partition("  #")[0].rstrip() for line in _block(start).text.splitlines()]
+    return [line.partition(" #")[0].rstrip() for line in _block(start).text.splitlines()]
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_every_block_is_known_here() -> None:
     """A new block needs a test of what it says."""
     starts = (
         *("python -m pip wheel", "python -m http.server", "import pytest\n", "pytest test_load.py"),
-        *("@pytest.mark.load_scenario(", "@pytest_metersphere.fixture(", "[pytest]\n", "pytest examples"),
+        *(_CLOSED, _OPEN, "@pytest_metersphere.fixture(", "[pytest]\n", "pytest examples"),
         *("pytest --ms-pool=perf --ms-kafka", "@pytest.mark.threshold(", "name: Load\n", "make demo"),
     )
 
@@ -153,9 +155,11 @@ def test_the_first_scenario(project: Project, served: Callable[[str], str]) -> N
     assert "PASSED  test_load.py::test_front_page: users 20" in done.stdout
 
 
-def test_every_keyword_of_the_mark(project: Project) -> None:
+@pytest.mark.parametrize("start", [_CLOSED, _OPEN], ids=["closed", "open"])
+def test_every_keyword_of_the_mark(project: Project, start: str) -> None:
     """The mark with all its keywords is understood."""
-    mark = _block("@pytest.mark.load_scenario(").text
+    mark = _block(start).text
+    project.write("users.csv", "name,password\nann,secret")
     project.write("test_it.py", f"import pytest\n\n\n{mark}async def test_it(vu):\n    pass\n")
 
     done = project.run("--collect-only", "-q")

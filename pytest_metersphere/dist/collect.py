@@ -11,6 +11,7 @@ from pytest_metersphere.dist.receipts import Receipt, Receipts
 from pytest_metersphere.dist.signing import SignatureError, verified
 from pytest_metersphere.dist.wire import Manifest, Totals
 from pytest_metersphere.metrics.frame import VERSION, Frame, Tally
+from pytest_metersphere.metrics.health import NodeHealth
 from pytest_metersphere.metrics.series import Series
 
 LAST_SECOND = 10_000_000
@@ -39,15 +40,29 @@ class ScenarioData:
 
 
 @dataclasses.dataclass(slots=True)
+class ShareData:
+    """What is known of a scenario's share of one slice.
+
+    Attributes:
+        users: most users alive at once.
+        requests: those of the measured phase.
+        failures: failed ones among them.
+    """
+
+    users: int = 0
+    requests: int = 0
+    failures: int = 0
+
+
+@dataclasses.dataclass(slots=True)
 class SliceData:
     """What is known of one slice.
 
     Attributes:
         totals: what its frames add up to, all phases.
-        users: most users alive at once.
-        cpu: CPU seconds used by its workers in all reported seconds.
+        shares: what is known of each scenario's share, by its place in the run.
+        health: how its workers fared.
         cpu_seconds: number of seconds reported by any worker.
-        lag: worst second's 99th percentile of event-loop lateness, seconds.
         complete: last second that it has reported completely, -1 before any.
         manifest: how it ended, once known.
         receipts: which frames have come.
@@ -56,15 +71,16 @@ class SliceData:
     node: str
     incarnation: int
     totals: Totals = dataclasses.field(default_factory=Totals)
-    requests: int = 0
-    failures: int = 0
-    users: int = 0
-    cpu: float = 0.0
+    shares: dict[int, ShareData] = dataclasses.field(default_factory=dict)
+    health: NodeHealth = dataclasses.field(default_factory=NodeHealth)
     cpu_seconds: int = 0
-    lag: float = 0.0
     complete: int = -1
     manifest: Manifest | None = None
     receipts: Receipts = dataclasses.field(default_factory=Receipts)
+
+    def share(self, place: int) -> ShareData:
+        """Return what is known of the share of one scenario."""
+        return self.shares.setdefault(place, ShareData())
 
     @property
     def sent(self) -> int:
@@ -169,8 +185,7 @@ class Collector:
             scenario.series.add(frame.second, tally)
         _account(data, frame)
         for health in frame.health:
-            data.cpu += health.cpu * frame.seconds
-            data.lag = max(data.lag, health.lag_p99)
+            data.health.add(health, frame.second, frame.seconds)
         if frame.complete:
             data.complete = max(data.complete, frame.last_second)
             data.cpu_seconds = data.complete + 1
@@ -225,7 +240,7 @@ class Collector:
 
 def _account(data: SliceData, frame: Frame) -> None:
     totals = data.totals
-    for tally in frame.tallies:
+    for place, tally in enumerate(frame.tallies):
         requests, failures = tally.requests, tally.failures
         totals.iterations += tally.iterations
         totals.failed_iterations += tally.failed_iterations
@@ -233,10 +248,14 @@ def _account(data: SliceData, frame: Frame) -> None:
         totals.failures += failures
         totals.exchanges += tally.exchanges
         totals.interrupted += tally.interrupted
+        totals.scheduled_iterations += tally.scheduled_iterations
+        totals.started_iterations += tally.started_iterations
+        totals.dropped_iterations += tally.dropped_iterations
+        share = data.share(place)
+        share.users = max(share.users, tally.users)
         if frame.phase == "measured":
-            data.requests += requests
-            data.failures += failures
-    data.users = max(data.users, sum(tally.users for tally in frame.tallies))
+            share.requests += requests
+            share.failures += failures
 
 
 def _some(numbers: set[int]) -> str:

@@ -45,7 +45,7 @@ class Intake:
         self._offsets: dict[int, int] = {}
         self._strangers = 0
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
-        self.collector = Collector(run.id, run.key, slices, 1, run.interval)
+        self.collector = Collector(run.id, run.key, slices, run.scenarios, run.interval)
 
     def prepare(self) -> None:
         """Note where the frames of the run will begin; to be called before go.

@@ -7,11 +7,21 @@ within its upper quota), to the one with the largest p / (a + 1); ties in the or
 total h each node has less than one user more or fewer than its exact proportion p * h / P, and because
 the list only ever grows at its end, no share falls while the total rises. As h never exceeds P, no
 node exceeds its capacity.
+
+Scenarios that run at the same time share one list, as long as all their users together: the first has the
+users 1 to u1 of it, the second the next u2, and so on, each counting its own from 1. Whatever the curves
+do, the users alive at any instant are some of the list's, each at a place of its own, and the whole list
+breaks no capacity; so none is ever exceeded. A scenario's share of a node at its total h is the
+difference of two shares of the list, at its begin b and at b + h. Each is less than one user away from
+proportion, so the difference is less than two; it is less than one for the first scenario, and for every
+scenario on nodes of equal capacity, which take turns. At the end of each scenario's users the shares of
+it and those before it together are less than one user away from proportion.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +30,7 @@ from functools import cached_property
 import msgspec
 
 from pytest_metersphere.errors import CapacityError
+from pytest_metersphere.scenario.arrivals import Arrivals
 from pytest_metersphere.scenario.profile import Profile, Stage
 from pytest_metersphere.units import MAX_USERS
 
@@ -107,10 +118,22 @@ def make_plan(capacities: Sequence[int], users: int) -> Plan:
         ValueError: a number is negative, or above MAX_USERS.
     """
     if users > sum(capacities):
-        raise CapacityError(_too_many(capacities, users))
+        raise CapacityError(_too_many(capacities, users, advice=f"(--ms-users={sum(capacities)}) "))
     if min([users, *capacities]) < 0 or max([users, *capacities]) > MAX_USERS:
         raise ValueError(f"users and capacities are numbers from 0 to {MAX_USERS}")
     return Plan(capacities, array("i", _owners(capacities, users)))
+
+
+def make_plans(capacities: Sequence[int], users: Sequence[int]) -> list[Plan]:
+    """Return the plans of scenarios that run at the same time, with so many users each.
+
+    They share one list, see the module's text; errors as make_plan.
+    """
+    if sum(users) > sum(capacities) and len(users) > 1:
+        raise CapacityError(_too_many(capacities, sum(users)))
+    whole = make_plan(capacities, sum(users))
+    ends = list(itertools.accumulate(users, initial=0))
+    return [Plan(capacities, whole.owners[begin:end]) for begin, end in itertools.pairwise(ends)]
 
 
 def _owners(capacities: Sequence[int], users: int) -> Iterator[int]:
@@ -135,13 +158,13 @@ def _owners(capacities: Sequence[int], users: int) -> Iterator[int]:
         heapq.heappush(waiting, (has[node] * pool // capacities[node] + 1, node))
 
 
-def _too_many(capacities: Sequence[int], users: int) -> str:
+def _too_many(capacities: Sequence[int], users: int, advice: str = "") -> str:
     total = sum(capacities)
     each = " + ".join(str(capacity) for capacity in capacities[:8])
     if len(capacities) > 8:
         each += f" + … ({len(capacities)} nodes)"
     listed = f" ({each})" if len(capacities) > 1 else ""
-    fewer = f"ask for fewer users (--ms-users={total}) or " if total else ""
+    fewer = f"ask for fewer users {advice}or " if total else ""
     return (
         f"{users} users are asked for, but the pool has room for {total}{listed}; "
         f"{fewer}add nodes or capacity to the pool"
@@ -151,21 +174,56 @@ def _too_many(capacities: Sequence[int], users: int) -> str:
 def timetable(plan: Plan, profile: Profile) -> list[PlanRow]:
     """Return who gets how many users over time: at the ends of the stages and between those of a slope.
 
-    Only moments with a number are there: of a stage without end only the begin.
+    Only moments with a number are there: of a stage without end only the begin. Users of the profile that
+    the plan has not are left out.
     """
-    moments = {second: profile.users_at(second) for second in sorted(set(_moments(profile.stages)))}
+    return timetable_at(plan, profile, sorted(set(_moments(profile.stages))))
+
+
+def timetable_at(plan: Plan, profile: Profile, seconds: Sequence[float]) -> list[PlanRow]:
+    """Return who gets how many users at these moments, seconds from the start of the load."""
+    moments = {second: min(profile.users_at(second), plan.users) for second in seconds}
     totals = sorted(set(moments.values()))
     shares = dict(zip(totals, plan.shares_at(totals), strict=True))
     return [PlanRow(second, total, shares[total]) for second, total in moments.items()]
 
 
+class RateRow(msgspec.Struct, frozen=True):
+    """The arrivals per second at one moment: on all nodes, and on each in the order of the plan."""
+
+    second: float
+    total: float
+    shares: tuple[float, ...]
+
+
+def rate_timetable(plan: Plan, arrivals: Arrivals) -> list[RateRow]:
+    """Return who starts how many iterations a second: at the stages' ends and between those of a slope.
+
+    Each arrival falls on the place of a user (`scenario.arrivals`), so each node has the rate in proportion
+    to its users. Where the curve jumps, the rate behind the jump is given, at the end that before it.
+    """
+    shares = plan.shares(plan.users)
+    moments = dict(_pieces([(stage.duration, stage.rate) for stage in arrivals.stages]))
+    return [
+        RateRow(second, rate, tuple(rate * share / plan.users for share in shares))
+        for second, rate in moments.items()
+    ]
+
+
 def _moments(stages: Sequence[Stage]) -> Iterator[float]:
-    begin, level = 0.0, 0
-    yield begin
-    for stage in stages:
-        if stage.duration == float("inf"):
+    return (second for second, _ in _pieces([(stage.duration, stage.users) for stage in stages]))
+
+
+def _pieces(stages: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield moments and levels of a curve of pieces, each a duration and the level at its end."""
+    begin, level = 0.0, 0.0
+    yield begin, level
+    for duration, reached in stages:
+        if duration == float("inf"):
             return
-        if stage.users != level:
-            yield from (begin + stage.duration * piece / _BETWEEN for piece in range(1, _BETWEEN))
-        begin, level = begin + stage.duration, stage.users
-        yield begin
+        if reached != level:
+            step = (reached - level) / _BETWEEN
+            for piece in range(1, _BETWEEN):
+                yield begin + duration * piece / _BETWEEN, level + step * piece
+        begin, level = begin + duration, reached
+        yield begin, level

@@ -81,6 +81,11 @@ class Run:
         self.slices.append(Slice(f"{self.id}-{len(self.slices)}", node, users, parts))
 
     @property
+    def scenarios(self) -> int:
+        """Return the number of scenarios; every slice has a part for each."""
+        return max((len(item.parts) for item in self.slices), default=1)
+
+    @property
     def interval(self) -> int:
         """Return the seconds that a frame of each slice sums up."""
         return 1 if len(self.slices) <= EVERY_SECOND_UP_TO else LONG_INTERVAL

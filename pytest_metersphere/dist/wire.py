@@ -1,4 +1,4 @@
-"""The messages between the controller and a node-controller, protocol version 2.
+"""The messages between the controller and a node-controller, protocol version 3.
 
 Requests and answers under `/v1/` are JSON, except the start request, which is a multipart body with
 the parts `request` (MessagePack of StartRequest) and `bundle` (zip), and the frames, which are a
@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_metersphere.engine.messages import Collection, Part
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_INTERVAL = 60
 TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
 TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
@@ -234,6 +234,9 @@ class Totals(msgspec.Struct, kw_only=True):
         failures: those of them that failed.
         exchanges: HTTP exchanges of these.
         interrupted: HTTP exchanges begun and not finished when their user was stopped.
+        scheduled_iterations: iterations of the open model that were due.
+        started_iterations: those of them that began.
+        dropped_iterations: those of them that did not, as no user was free or the load had to end.
     """
 
     iterations: int = 0
@@ -242,6 +245,9 @@ class Totals(msgspec.Struct, kw_only=True):
     failures: int = 0
     exchanges: int = 0
     interrupted: int = 0
+    scheduled_iterations: int = 0
+    started_iterations: int = 0
+    dropped_iterations: int = 0
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -252,6 +258,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         incarnation: tells it from an earlier one with the same id.
         last_sequence: sequence of its last frame, 0 when it sent none.
         ended_at: seconds from go to the end of its last user.
+        ends: the same for each scenario, 0 for one without users there; empty when go never came.
         stopped: it was told to stop before its profile ended, or its lease ran out.
         reason: why it was cut off, one line; empty when its workers ended by themselves.
         aborted: reason when the scenario called pytest.exit.
@@ -264,6 +271,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     incarnation: int
     last_sequence: int
     ended_at: float
+    ends: list[float] = []
     stopped: bool = False
     reason: str = ""
     aborted: str = ""

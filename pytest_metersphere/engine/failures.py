@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from collections.abc import Iterable
@@ -20,14 +21,19 @@ _HASH = r"(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}"
 _VARIABLE = re.compile(rf"{_UUID}|\b{_HASH}\b|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 _SEGMENT = re.compile(rf"{_UUID}|{_HASH}|[0-9a-fA-F]{{16,}}|\d+")
 _MAX_MESSAGE = 300
+_MOST_CAUSES = 20
 _PACKAGE = Path(__file__).parents[1]
+
+
+EXHAUSTION = ("descriptors", "ports")
+"""The kinds of failures that are this machine's own: nothing is left to make a connection with."""
 
 
 class RequestError(MeterSphereError):
     """An HTTP sample failed.
 
     Attributes:
-        kind: status, refused, reset, timeout, dns, tls or protocol.
+        kind: status, refused, reset, timeout, dns, tls, protocol, descriptors or ports.
         group: the text under which reports count it.
     """
 
@@ -76,11 +82,44 @@ def path_label(method: str, path: str) -> str:
 
 def kind_of(error: BaseException) -> str:
     """Return the kind under which a failure is counted."""
+    exhausted = _exhaustion(error)
+    if exhausted:
+        return exhausted
     if isinstance(error, RequestError):
         return error.kind
     if isinstance(error, AssertionError):
         return "assert"
     return "failed" if isinstance(error, pytest.fail.Exception) else "exception"
+
+
+def _exhaustion(error: BaseException | None) -> str:
+    """Return which of EXHAUSTION is behind an exception, of whichever library; empty for neither."""
+    for _ in range(_MOST_CAUSES):
+        if error is None or isinstance(error, StatusError | AssertionError):
+            break
+        if isinstance(error, OSError):
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return "descriptors"
+            if error.errno == errno.EADDRNOTAVAIL and ports_are_short():
+                return "ports"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def ports_are_short(proc: Path = Path("/proc")) -> bool:
+    """Return whether half of the local ports are taken, or nobody says how many are.
+
+    That is what tells EADDRNOTAVAIL for want of a port from that for an address which is not there, such as
+    `::1` on a machine without IPv6.
+    """
+    try:
+        low, high = map(int, (proc / "sys/net/ipv4/ip_local_port_range").read_text().split())
+        sockets = (proc / "net/sockstat").read_text()
+        found = re.search(r"^TCP: inuse (\d+).* tw (\d+)", sockets, re.MULTILINE)
+        taken = sum(map(int, found.groups())) if found else high
+    except (OSError, ValueError):
+        return True
+    return taken * 2 >= high - low + 1
 
 
 def group_of(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from pytest_metersphere.engine.load_fixtures import FixtureValues, ThreadFixtureValues
+from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
 
 __tracebackhide__ = True
@@ -19,16 +20,17 @@ _MACHINERY = ("asyncio", "contextlib", __name__.partition(".")[0])
 
 
 Used = Callable[[], list[Any]]
+Leased = Callable[[], Rows | None]
 
 
-def functional(function: Callable[..., Any], used: Used = list) -> Callable[..., Any]:
+def functional(function: Callable[..., Any], used: Used, leased: Leased) -> Callable[..., Any]:
     """Return the test function as one that gets a real `vu` and real load-scoped fixtures.
 
     A coroutine function stays one, so that the async plugin that claims it runs it. `used` returns
-    load-scoped fixtures that are to be set up and are no arguments.
+    load-scoped fixtures that are to be set up and are no arguments, `leased` the row of user 1.
     """
     make = _asynchronous if inspect.iscoroutinefunction(function) else _blocking
-    return make(function, used)
+    return make(function, used, leased)
 
 
 def run_coroutine_function(
@@ -42,11 +44,11 @@ def run_coroutine_function(
         raise
 
 
-def _asynchronous(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
+def _asynchronous(function: Callable[..., Any], used: Used, leased: Leased) -> Callable[..., Any]:
     @functools.wraps(function)
     async def once(*args: Any, **arguments: Any) -> None:
         try:
-            await _call_asynchronous(function, used(), args, arguments)
+            await _call_asynchronous(function, used(), leased(), args, arguments)
         except BaseException as error:
             error.__traceback__ = _from_users_code(error.__traceback__)
             raise
@@ -55,10 +57,14 @@ def _asynchronous(function: Callable[..., Any], used: Used) -> Callable[..., Any
 
 
 async def _call_asynchronous(
-    function: Callable[..., Any], used: list[Any], args: tuple[Any, ...], arguments: dict[str, Any]
+    function: Callable[..., Any],
+    used: list[Any],
+    rows: Rows | None,
+    args: tuple[Any, ...],
+    arguments: dict[str, Any],
 ) -> None:
     _refuse_other_loops()
-    user = VirtualUser(Meter(1, _NODE))
+    user = VirtualUser(_meter(rows))
     values = FixtureValues(user)
     instance = getattr(function, "__self__", None)
     try:
@@ -73,11 +79,11 @@ async def _call_asynchronous(
             await user.close()
 
 
-def _blocking(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
+def _blocking(function: Callable[..., Any], used: Used, leased: Leased) -> Callable[..., Any]:
     @functools.wraps(function)
     def once(*args: Any, **arguments: Any) -> None:
         try:
-            _call_blocking(function, used(), args, arguments)
+            _call_blocking(function, used(), leased(), args, arguments)
         except BaseException as error:
             error.__traceback__ = _from_users_code(error.__traceback__)
             raise
@@ -86,10 +92,14 @@ def _blocking(function: Callable[..., Any], used: Used) -> Callable[..., Any]:
 
 
 def _call_blocking(
-    function: Callable[..., Any], used: list[Any], args: tuple[Any, ...], arguments: dict[str, Any]
+    function: Callable[..., Any],
+    used: list[Any],
+    rows: Rows | None,
+    args: tuple[Any, ...],
+    arguments: dict[str, Any],
 ) -> None:
     loop = LoopThread()
-    user = ThreadUser(Meter(1, _NODE), loop)
+    user = ThreadUser(_meter(rows), loop)
     shared = FixtureValues()
     values = ThreadFixtureValues(user, loop, shared)
     instance = getattr(function, "__self__", None)
@@ -102,7 +112,14 @@ def _call_blocking(
         try:
             values.close()
         finally:
+            user.virtual.close_now()
             loop.close(shared, user.virtual)
+
+
+def _meter(rows: Rows | None) -> Meter:
+    meter = Meter(1, _NODE)
+    meter.lease(rows, 1)
+    return meter
 
 
 def _from_users_code(trace: TracebackType | None) -> TracebackType | None:
@@ -132,6 +149,14 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Return False: nothing makes this user go."""
+        return False
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Forget the callback, which would never be called."""
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop and block for its result."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import dataclasses
+import functools
 import math
 import threading
 import time
@@ -13,9 +15,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from pytest_metersphere.engine.arrivals import UserPool
 from pytest_metersphere.engine.failures import Interrupted
+from pytest_metersphere.engine.health import Lateness
 from pytest_metersphere.engine.load_fixtures import FixtureValues, ThreadFixtureValues
-from pytest_metersphere.engine.pacing import Pacer
+from pytest_metersphere.engine.pacing import Pacer, SharedIterations
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.engine.user import Meter, ThreadUser, VirtualUser
@@ -31,6 +35,7 @@ class Surroundings(Protocol):
     recorder: Recorder
     node: str
     loop: asyncio.AbstractEventLoop
+    starts: Lateness
 
     def shared(self, part: int) -> FixtureValues:
         """Return the worker-scoped fixtures of a scenario."""
@@ -42,26 +47,52 @@ class Surroundings(Protocol):
         """End the whole load: the scenario called pytest.exit."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Turns:
+    """What decides when a user iterates, and how often.
+
+    Attributes:
+        due: clock reading at which its first iteration is due.
+        done: iterations that it has done in earlier lives.
+        shared: the iterations that all users of the worker have together, None when each has its own.
+        pool: in the open model, where it waits for iterations that are due.
+    """
+
+    due: float
+    done: int = 0
+    shared: SharedIterations | None = None
+    pool: UserPool | None = None
+
+
 class Life:
     """What both kinds of users have: when they must go, and their counters.
 
     Attributes:
-        ends: clock reading at which no further iteration begins.
+        ends: clock reading at which no further iteration begins; in the open model the pool says it.
         latest: clock reading at which it is interrupted, should it still run then.
         over: it ended by itself, and what remains is the tear-down.
     """
 
     def __init__(
-        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, turns: Turns
     ) -> None:
-        """Prepare a user that has done so many iterations before."""
+        """Prepare a user."""
+        scenario = callee.part.scenario
         self._callee = callee
-        self._profile = callee.part.scenario.profile
+        self._profile = scenario.profile
         self._part = part
         self._around = around
-        self._meter = Meter(user, around.node, part, around.recorder)
-        self._meter.iteration = done
-        self._pacer = Pacer(callee.part.scenario.think, seed=user)
+        self._user = user
+        self._turns = turns
+        self._due = turns.due
+        self._given = turns.pool is not None
+        self._dismissed = False
+        self._present = False
+        self._keeps_time = turns.pool is not None or scenario.pacing is not None
+        self._meter = Meter(callee.part.before + user, around.node, part, around.recorder)
+        self._meter.iteration = turns.done
+        self._meter.lease(callee.part.rows, user)
+        self._pacer = Pacer(scenario.think, seed=self._meter.user, pacing=scenario.pacing)
         self._deadline: asyncio.TimerHandle | None = None
         self.ends = ends
         self.latest = ends
@@ -95,19 +126,74 @@ class Life:
         return self._meter.iteration
 
     def wants_more(self) -> bool:
-        """Return whether it is time for another iteration."""
-        limit = self._profile.iterations
-        return time.monotonic() < self.ends and (limit is None or self._meter.iteration < limit)
+        """Return whether it is time for another iteration that nobody has to call for."""
+        limit, shared = self._profile.iterations, self._turns.shared
+        return (
+            self._turns.pool is None
+            and time.monotonic() < self.ends
+            and (limit is None or self._meter.iteration < limit)
+            and (shared is None or shared.left > 0)
+        )
 
-    def _note(self, start: float, error: BaseException | None, *, set_up: bool) -> float:
-        """Count an iteration and return the pause behind it."""
+    def _begins(self) -> bool:
+        """Return whether another iteration begins now, and take it."""
+        if self._turns.pool is not None:
+            return self._given and not self._meter.leaving
+        return self.wants_more() and (self._turns.shared is None or self._turns.shared.take())
+
+    def _take(self, due: float) -> bool:
+        """Note what is due, unless the user has to go."""
+        if self._meter.leaving:
+            return False
+        self._due, self._given = due, True
+        return True
+
+    def _started(self) -> float:
+        """Note that an iteration begins; return the clock reading."""
+        now = time.monotonic()
+        if self._keeps_time:
+            self._meter.begin_late(max(0.0, now - self._due))
+        if self._given:
+            self._given = False
+            self._around.starts.note(now - self._due)
+            self._present = True
+            self._around.recorder.begun(self._part, self._due, now)
+        return now
+
+    def _note(self, start: float, error: BaseException | None, *, set_up: bool) -> bool:
+        """Count an iteration, know when the next is due, and return whether there is anything to wait for.
+
+        A user that has waited for an answer has let others have their turn.
+        """
         if isinstance(error, pytest.exit.Exception):
             self.ends = min(self.ends, time.monotonic())
             self._around.abort(str(error) or "pytest.exit was called")
-            return 0.0
-        self._meter.iteration_ended(start, time.monotonic(), error)
-        pause = self._pacer.pause(error, set_up=set_up)
-        return max(0.0, min(pause, self.ends - time.monotonic()))
+            return False
+        now = time.monotonic()
+        # it belongs to the phase in which it was due, as its samples do
+        self._meter.iteration_ended(min(start, self._due) if self._keeps_time else start, now, error)
+        if self._turns.pool is not None:
+            self._absent()
+            return True
+        self._due = self._pacer.due_after(self._due, now, error, set_up=set_up)
+        return self._due > now or not self._meter.waited
+
+    def _came_due(self) -> None:
+        """Note how late a pause has ended, unless it was cut short."""
+        if self._due <= self.ends:
+            self._around.starts.note(time.monotonic() - self._due)
+
+    def _come(self) -> None:
+        """Count among the users; in the open model each iteration does that."""
+        if self._turns.pool is None:
+            self._present = True
+            self._around.recorder.user_came(self._part)
+
+    def _absent(self) -> None:
+        """Count among the users no more."""
+        if self._present:
+            self._present = False
+            self._around.recorder.user_left(self._part)
 
     def _teardown_failed(self, start: float, error: BaseException) -> None:
         self._meter.iteration_ended(start, time.monotonic(), error)
@@ -115,17 +201,20 @@ class Life:
     def _gone(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._around.left(self._part, self._meter.user)
+        self._absent()
+        if self._given:
+            self._around.recorder.dropped(self._part, self._due)
+        self._around.left(self._part, self._user)
 
 
 class AsyncLife(Life):
     """A user of an `async def` scenario: a task."""
 
     def __init__(
-        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, turns: Turns
     ) -> None:
-        """Prepare a user that has done so many iterations before."""
-        super().__init__(callee, part, user, ends, around, done)
+        """Prepare a user."""
+        super().__init__(callee, part, user, ends, around, turns)
         self._vu = VirtualUser(self._meter)
         self._values = FixtureValues(self._vu, around.shared(part))
         self._waker: asyncio.Future[None] | None = None
@@ -133,14 +222,14 @@ class AsyncLife(Life):
 
     def start(self) -> None:
         """Begin to live."""
-        self._around.recorder.user_came(self._part)
+        self._come()
         self._task = self._around.loop.create_task(self._live())
         self.leave(self.ends)
 
     def _depart(self, ends: float, latest: float) -> None:
         super()._depart(ends, latest)
-        if self._waker is not None and ends <= time.monotonic():
-            _wake(self._waker)
+        if ends <= time.monotonic():
+            self._wake()
 
     def interrupt(self) -> None:
         """Make the user go now, whatever it waits for."""
@@ -165,8 +254,9 @@ class AsyncLife(Life):
 
     async def _iterate(self) -> None:
         call: Callable[[], Coroutine[Any, Any, Any]] | None = None
-        while self.wants_more():
-            start = time.monotonic()
+        await self._wait()
+        while self._begins():
+            start = self._started()
             error: BaseException | None = None
             try:
                 call = call or await self._set_up()
@@ -182,7 +272,9 @@ class AsyncLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            await self._pause(self._note(start, error, set_up=call is not None))
+            if self._note(start, error, set_up=call is not None):
+                await self._wait()
+            self._meter.waited = False
 
     def _forget_cancelling(self) -> None:
         """Go on after the scenario has cancelled itself."""
@@ -198,28 +290,65 @@ class AsyncLife(Life):
             name: await self._values.value_of(asked, instance)
             for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _wait(self) -> None:
+        """Wait until the next iteration is due, or none will be."""
         try:
-            await self._sleep(seconds)
+            if self._turns.pool is None:
+                await self._wait_until_due()
+            else:
+                await self._wait_to_be_called(self._turns.pool)
         except asyncio.CancelledError:
             if self._meter.leaving:
                 raise
             self._forget_cancelling()
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _wait_until_due(self) -> None:
+        seconds = min(self._due, self.ends) - time.monotonic()
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        loop = self._around.loop
-        self._waker = waker = loop.create_future()
-        timer = loop.call_later(seconds, _wake, waker)
+        timer = self._around.loop.call_later(seconds, self._wake)
+        try:
+            await self._woken()
+        finally:
+            timer.cancel()
+        self._came_due()
+
+    async def _wait_to_be_called(self, pool: UserPool) -> None:
+        if not self._given:
+            pool.join(self)
+        while not self._given and not self._dismissed:
+            try:
+                await self._woken()
+            except asyncio.CancelledError:
+                if self._meter.leaving:
+                    raise
+                self._forget_cancelling()
+
+    async def _woken(self) -> None:
+        self._waker = waker = self._around.loop.create_future()
         try:
             await waker
         finally:
-            timer.cancel()
             self._waker = None
+
+    def _wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    def give(self, due: float) -> bool:
+        """Run an iteration that was due at this clock reading; return False when the user has to go."""
+        if not self._take(due):
+            return False
+        self._wake()
+        return True
+
+    def dismiss(self) -> None:
+        """Go: nothing is due any more."""
+        self._dismissed = True
+        self._wake()
 
     async def _tear_down(self) -> None:
         start = time.monotonic()
@@ -240,19 +369,20 @@ class ThreadLife(Life):
     """A user of a plain `def` scenario: a thread."""
 
     def __init__(
-        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, done: int = 0
+        self, callee: Callee, part: int, user: int, ends: float, around: Surroundings, turns: Turns
     ) -> None:
-        """Prepare a user that has done so many iterations before."""
-        super().__init__(callee, part, user, ends, around, done)
+        """Prepare a user."""
+        super().__init__(callee, part, user, ends, around, turns)
         self._loop = UserLoop(around.loop)
         self._vu = ThreadUser(self._meter, self._loop, self._loop.sleep)
         self._values = ThreadFixtureValues(self._vu, self._loop, around.shared(part))
         self._wake = threading.Event()
+        self._called = threading.Event()
         self._thread = threading.Thread(target=self._live, name=f"user-{user}", daemon=True)
 
     def start(self) -> None:
         """Begin to live."""
-        self._around.recorder.user_came(self._part)
+        self._come()
         self.leave(self.ends)
         self._thread.start()
 
@@ -267,7 +397,19 @@ class ThreadLife(Life):
             return
         super().interrupt()
         self._wake.set()
+        self._called.set()
         self._loop.close()
+
+    def give(self, due: float) -> bool:
+        """Run an iteration that was due at this clock reading; return False when the user has to go."""
+        if not self._take(due):
+            return False
+        self._called.set()
+        return True
+
+    def dismiss(self) -> None:
+        """Go: nothing is due any more."""
+        self._called.set()
 
     def _live(self) -> None:
         try:
@@ -284,8 +426,9 @@ class ThreadLife(Life):
 
     def _iterate(self) -> None:
         call: Callable[[], Any] | None = None
-        while self.wants_more():
-            start = time.monotonic()
+        self._wait()
+        while self._begins():
+            start = self._started()
             error: BaseException | None = None
             try:
                 call = call or self._set_up()
@@ -296,7 +439,21 @@ class ThreadLife(Life):
                 error = caught
             if self._meter.leaving:
                 return
-            self._wake.wait(self._note(start, error, set_up=call is not None))
+            self._note(start, error, set_up=call is not None)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until the next iteration is due, or none will be."""
+        pool = self._turns.pool
+        if pool is None:
+            seconds = min(self._due, self.ends) - time.monotonic()
+            if seconds > 0:
+                self._wake.wait(seconds)
+                self._came_due()
+        elif not self._given:
+            self._called.clear()
+            pool.join(self)
+            self._called.wait()
 
     def _set_up(self) -> Callable[[], Any]:
         instance = self._callee.new_instance()
@@ -306,7 +463,7 @@ class ThreadLife(Life):
         values = {
             name: self._values.value_of(asked, instance) for name, asked in self._callee.arguments.items()
         }
-        return lambda: function(**values)
+        return functools.partial(function, **values)
 
     def _tear_down(self) -> None:
         start = time.monotonic()
@@ -330,6 +487,16 @@ class UserLoop:
         self._loop = loop
         self._closed = threading.Event()
         self._pending: concurrent.futures.Future[Any] | None = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def closed(self) -> bool:
+        """Return whether the user must go."""
+        return self._closed.is_set()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call back when the user must go; from another thread than the user's."""
+        self._callbacks.append(callback)
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop and block for its result.
@@ -358,6 +525,8 @@ class UserLoop:
     def close(self) -> None:
         """Interrupt what waits here, and refuse what comes."""
         self._closed.set()
+        for callback in self._callbacks:
+            callback()
         if self._pending is not None:
             self._pending.cancel()
 
@@ -376,8 +545,3 @@ class UserLoop:
         except RuntimeError:
             work.close()
             raise
-
-
-def _wake(waker: asyncio.Future[None]) -> None:
-    if not waker.done():
-        waker.set_result(None)

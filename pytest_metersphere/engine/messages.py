@@ -12,12 +12,15 @@ import struct
 
 import msgspec
 
+from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import WireError
 from pytest_metersphere.metrics.frame import Phase, Tally, WorkerHealth
 from pytest_metersphere.scenario.model import Scenario
 
 _LENGTH = struct.Struct(">I")
 MAX_MESSAGE = 64 << 20
+WORKER_PLUGIN = "pytest_metersphere.worker"
+"""The name of the plugin that runs a job in the worker's own pytest session."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +31,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         users: ids of the users that live here, ascending.
         values: values of ordinary fixtures and parameters by name, as `scenario.travel` writes them.
         local_params: names of parameters to be taken from the worker's own item of the same full id.
+        rows: the rows of these users, None without a data file.
+        before: users of the run's scenarios before this one; `vu.id` goes on counting behind them.
     """
 
     scenario: Scenario
     users: list[int]
     values: dict[str, bytes] = {}
     local_params: list[str] = []
+    rows: Rows | None = None
+    before: int = 0
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,10 +110,12 @@ class Ended(msgspec.Struct, tag="ended"):
     Attributes:
         at: seconds from go to the end of the last user.
         aborted: the reason when a scenario called pytest.exit, else empty.
+        ends: the same as `at` for each scenario, 0 for one without users here.
     """
 
     at: float
     aborted: str = ""
+    ends: list[float] = []
 
 
 class Broken(msgspec.Struct, tag="broken"):

@@ -7,15 +7,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from pytest_metersphere.engine.life import TEARDOWN_LIMIT, AsyncLife, Life, ThreadLife
+from pytest_metersphere.engine.arrivals import Schedule, UserPool
+from pytest_metersphere.engine.health import Pulse
+from pytest_metersphere.engine.life import TEARDOWN_LIMIT, AsyncLife, Life, ThreadLife, Turns
 from pytest_metersphere.engine.load_fixtures import FixtureValues
 from pytest_metersphere.engine.messages import Ended, FromWorker, Second
+from pytest_metersphere.engine.pacing import SharedIterations
 from pytest_metersphere.engine.part import Callee
-from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.engine.recorder import Cut, Recorder
 from pytest_metersphere.engine.user import Meter
 from pytest_metersphere.metrics.frame import WorkerHealth
+from pytest_metersphere.scenario.model import Scenario
 
-_LAG_PERIOD = 0.05
 _STUCK_AFTER = TEARDOWN_LIMIT + 1.0
 
 
@@ -26,6 +29,7 @@ class LoadRunner:
         recorder: counts what the users do.
         node: name of the node.
         loop: the event loop, once `run` was called.
+        starts: how late iterations began that had their time.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -34,7 +38,8 @@ class LoadRunner:
         self, callees: Sequence[Callee], node: str, worker: int, send: Callable[[FromWorker], None]
     ) -> None:
         """Prepare the load; `send` takes the messages for the supervisor and must not block."""
-        self.recorder = Recorder([callee.part.scenario.profile.warmup for callee in callees])
+        threads = not all(callee.part.scenario.is_async for callee in callees)
+        self.recorder = Recorder([callee.part.scenario.profile.warmup for callee in callees], threads=threads)
         self.node = node
         self._callees = callees
         self._worker = worker
@@ -43,13 +48,19 @@ class LoadRunner:
         self._lives: dict[tuple[int, int], Life] = {}
         self._done: dict[tuple[int, int], int] = {}
         self._changed = asyncio.Event()
-        self._last_end = 0.0
         self._go = 0.0
+        self._ends = [0.0] * len(callees)
         self._reported = 0
         self._aborted = ""
         self._arrivals: asyncio.Task[None] | None = None
-        self._lag = _LagWatch()
-        self._cpu = time.process_time()
+        self._pulse = Pulse(worker)
+        self.starts = self._pulse.starts
+        self._limits = [_shared_iterations(callee) for callee in callees]
+        self._pools = {
+            part: UserPool(part, callee.part.users, self.recorder)
+            for part, callee in enumerate(callees)
+            if callee.part.scenario.profile.arrivals is not None
+        }
 
     def shared(self, part: int) -> FixtureValues:
         """Return the worker-scoped fixtures of a scenario."""
@@ -60,9 +71,9 @@ class LoadRunner:
         self.loop = asyncio.get_running_loop()
         self._go = go
         self.recorder.begin(go)
-        watch = self.loop.create_task(self._lag.watch())
+        watch = self.loop.create_task(self._pulse.watch())
         ticks = self.loop.create_task(self._tick())
-        self._arrivals = self.loop.create_task(self._bring_users())
+        self._arrivals = self.loop.create_task(self._bring_everything())
         await asyncio.wait([self._arrivals])
         if not self._arrivals.cancelled():
             self._arrivals.result()
@@ -72,12 +83,14 @@ class LoadRunner:
             task.cancel()
         await asyncio.wait([ticks, watch])
         self._report(math.floor(time.monotonic() - self._go) + 1)
-        self._send(Ended(at=max(0.0, self._last_end - self._go), aborted=self._aborted))
+        ends = [max(0.0, end - self._go) for end in self._ends]
+        self._send(Ended(at=max(ends), aborted=self._aborted, ends=ends))
 
     def stop(self, grace: float) -> None:
         """Let no user begin anything more; running iterations get `grace` seconds."""
         if self._arrivals is not None:
             self._arrivals.cancel()
+        self._close_pools()
         for life in list(self._lives.values()):
             life.stop(grace)
         self._changed.set()
@@ -87,10 +100,35 @@ class LoadRunner:
         self._aborted = self._aborted or reason
         self.loop.call_soon_threadsafe(self.stop, 0.0)
 
+    async def _bring_everything(self) -> None:
+        """Bring users along the closed curves and start what is due in the open model."""
+        schedule = Schedule(self._go, self.loop, self._start_one)
+        open_parts = [
+            (part, self._callees[part].part.scenario.profile, self._callees[part].part.users)
+            for part in self._pools
+        ]
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._bring_users())
+                both.create_task(schedule.run(open_parts))
+        finally:
+            self._close_pools()
+
+    def _close_pools(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+    def _start_one(self, part: int, due: float) -> None:
+        """Start an iteration of the open model that was due at a clock reading."""
+        ends = self._go + self._callees[part].part.scenario.profile.duration
+        pool = self._pools[part]
+        pool.start(due, lambda user, due: self._live(part, user, ends, Turns(due, pool=pool)))
+
     async def _bring_users(self) -> None:
         arrivals = sorted(
             (start, end, part, user)
             for part, callee in enumerate(self._callees)
+            if part not in self._pools
             for user in callee.part.users
             for start, end in callee.part.scenario.profile.presence(user)
         )
@@ -98,28 +136,32 @@ class LoadRunner:
             wait = self._go + start - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            self._begin(part, user, self._go + end)
+            self._begin(part, user, self._go + end, self._go + start)
 
-    def _begin(self, part: int, user: int, ends: float) -> None:
+    def _begin(self, part: int, user: int, ends: float, since: float) -> None:
+        """Bring a user whom the curve wants since a clock reading."""
         known = self._lives.get((part, user))
         if known is not None:
             known.leave(ends)
             return
+        scenario = self._callees[part].part.scenario
+        due = since + scenario.profile.stagger(user, _period(scenario))
+        self._live(part, user, ends, Turns(due, self._done.get((part, user), 0), shared=self._limits[part]))
+
+    def _live(self, part: int, user: int, ends: float, turns: Turns) -> None:
         callee = self._callees[part]
         kind = AsyncLife if callee.part.scenario.is_async else ThreadLife
-        done = self._done.get((part, user), 0)
-        self._lives[part, user] = life = kind(callee, part, user, ends, self, done)
+        self._lives[part, user] = life = kind(callee, part, user, ends, self, turns)
         life.start()
 
     def left(self, part: int, user: int) -> None:
         """Note that a user is gone; called on the event loop."""
-        self.recorder.user_left(part)
-        self._last_end = time.monotonic()
+        self._ends[part] = time.monotonic()
         life = self._lives.pop((part, user), None)
         if life is not None:
             self._done[part, user] = life.iterations
             if life.over and life.wants_more():  # it was called back while it tore down
-                self._begin(part, user, life.ends)
+                self._begin(part, user, life.ends, time.monotonic())
         if not self._lives:
             self._changed.set()
 
@@ -133,7 +175,8 @@ class LoadRunner:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:
-                self._last_end = time.monotonic()
+                for part, _ in self._lives:
+                    self._ends[part] = time.monotonic()
                 return
 
     async def _close_shared(self) -> None:
@@ -155,33 +198,34 @@ class LoadRunner:
 
     def _report(self, before: int) -> None:
         """Send every second up to `before` (exclusive) that was not sent yet."""
-        for second in range(self._reported, before):
-            health: WorkerHealth | None = self._health()
-            cuts = self.recorder.cut(second + 1)
-            for index, cut in enumerate(cuts):
-                complete = index == len(cuts) - 1
-                self._send(Second(cut.second, cut.phase, complete, cut.tallies, health))
-                health = None
-            self._reported = second + 1
+        seconds = range(self._reported, before)
+        if not seconds:
+            return
+        cuts = [self.recorder.cut(second + 1) for second in seconds]
+        healths = self._pulse.take(list(map(_counts, cuts)), self.recorder.exhausted())
+        for of_second, health in zip(cuts, healths, strict=True):
+            told: WorkerHealth | None = health
+            for index, cut in enumerate(of_second):
+                complete = index == len(of_second) - 1
+                self._send(Second(cut.second, cut.phase, complete, cut.tallies, told))
+                told = None
+        self._reported = before
 
-    def _health(self) -> WorkerHealth:
-        cpu, self._cpu = time.process_time() - self._cpu, time.process_time()
-        return WorkerHealth(self._worker, cpu, self._lag.take())
+
+def _counts(cuts: Sequence[Cut]) -> bool:
+    """Return whether a second belongs to the measured phase of a scenario that had users in it."""
+    measured = (tally for cut in cuts if cut.phase == "measured" for tally in cut.tallies)
+    # of seconds that are reported together only the first knows of users that are gone meanwhile
+    return any(tally.users or tally.iterations for tally in measured)
 
 
-class _LagWatch:
-    """Measures how late the event loop runs what is due."""
+def _shared_iterations(callee: Callee) -> SharedIterations | None:
+    profile = callee.part.scenario.profile
+    if profile.shared_iterations is None:
+        return None
+    return SharedIterations(profile.shared_among(callee.part.users))
 
-    def __init__(self) -> None:
-        self._lags: list[float] = []
 
-    async def watch(self) -> None:
-        while True:
-            due = time.monotonic() + _LAG_PERIOD
-            await asyncio.sleep(_LAG_PERIOD)
-            self._lags.append(max(0.0, time.monotonic() - due))
-
-    def take(self) -> float:
-        """Return the 99th percentile since the last call, seconds; 0 without a measurement."""
-        lags, self._lags = sorted(self._lags), []
-        return lags[min(len(lags) - 1, math.ceil(0.99 * len(lags)) - 1)] if lags else 0.0
+def _period(scenario: Scenario) -> float:
+    """Return the shortest time between two iterations of a user that is known beforehand."""
+    return scenario.think[0] if scenario.pacing is None else scenario.pacing

@@ -13,10 +13,13 @@ import pytest
 
 from pytest_metersphere.engine.failures import Interrupted, exemplar, group_of, kind_of
 from pytest_metersphere.engine.recorder import Recorder
+from pytest_metersphere.engine.rows import Rows
+from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.metrics.frame import Kind
 
 if TYPE_CHECKING:
     from pytest_metersphere.engine.http import HttpClient, ThreadHttpClient
+    from pytest_metersphere.engine.http.cookies import CookieJar
 
 _NO_FAILURE = (pytest.skip.Exception, GeneratorExit)
 _MOST_TOLD = 100
@@ -35,6 +38,7 @@ class Meter:
         iteration: number of the iteration that runs, from 0.
         node: name of the node.
         leaving: the user must go; what it interrupts is not a failure.
+        waited: the user has waited for an answer since this was reset, so others have had their turn.
     """
 
     def __init__(self, user: int, node: str, part: int = 0, recorder: Recorder | None = None) -> None:
@@ -42,10 +46,51 @@ class Meter:
         self.iteration = 0
         self.node = node
         self.leaving = False
+        self.waited = False
+        self._rows: Rows | None = None
+        self._number = 0
+        self._row: dict[str, Any] | None = None
         # what samples of this iteration were failed by, and whether a threshold on error_rate may excuse it
         self._told: deque[tuple[BaseException, bool]] = deque(maxlen=_MOST_TOLD)
+        self._late = 0.0
+        self._first: float | None = None
         self._part = part
         self._recorder = recorder
+        if recorder is not None:
+            self._count_request = recorder.locked(recorder.request)
+            self._count_iteration = recorder.locked(recorder.iterated)
+
+    def begin_late(self, seconds: float) -> None:
+        """Note that an iteration begins so long after it was due: its first sample has waited for it."""
+        self._late = seconds
+        self._first = None
+
+    def _since_due(self, kind: Kind, start: float) -> float:
+        """Return when a sample would have begun, had its iteration begun in time.
+
+        That goes for the first one and for the transactions around it; those behind follow from its end.
+        """
+        if self._first is None and kind != "transaction":
+            self._first = start
+            return start - self._late
+        if kind == "transaction" and (self._first is None or start <= self._first):
+            return start - self._late
+        return start
+
+    def lease(self, rows: Rows | None, number: int) -> None:
+        """Let the user have its row of these (None: no data file); `number` counts within its scenario."""
+        self._rows, self._number = rows, number
+
+    def row(self) -> dict[str, Any]:
+        """Return the user's row of the data file, the same dict each time (ConfigError without a file)."""
+        if self._row is None:
+            if self._rows is None:
+                raise ConfigError(
+                    "vu.data: the scenario has no data file; name one in its mark, "
+                    '@pytest.mark.load_scenario(data="users.csv")'
+                )
+            self._row = self._rows.of(self._number)
+        return self._row
 
     def sample(
         self,
@@ -61,6 +106,8 @@ class Meter:
         received: int = 0,
     ) -> None:
         """Count one sample or transaction; times are monotonic seconds."""
+        if self._late:
+            start = self._since_due(kind, start)
         if error is not None and kind != "transaction":
             self._failed(label, start, end, error)
         if self._recorder is not None:
@@ -77,6 +124,28 @@ class Meter:
                 received=received,
             )
 
+    def request(  # noqa: PLR0917 - called once a request, where keywords cost time
+        self,
+        label: str,
+        start: float,
+        end: float,
+        error: BaseException | None,
+        service: float | None,
+        exchanges: int,
+        sent: int,
+        received: int,
+        phases: tuple[float, float, float, float, float, float],
+    ) -> None:
+        """Count one request of `vu.http`; see Recorder.request."""
+        if self._late:
+            start = self._since_due("request", start)
+        if error is not None:
+            self._failed(label, start, end, error)
+        if self._recorder is not None:
+            self._count_request(
+                self._part, label, start, end, error is not None, service, exchanges, sent, received, phases
+            )
+
     def cancelled(self, label: str, start: float, exchanges: int) -> None:
         """Count a sample that was cancelled: interrupted when the user must go, else a failure."""
         end = time.monotonic()
@@ -89,9 +158,16 @@ class Meter:
 
     def iteration_ended(self, start: float, end: float, error: BaseException | None) -> None:
         """Count an iteration that ended by itself, or with `error`, and start the next number."""
+        if error is None:
+            self.iteration += 1
+            if self._told:
+                self._told.clear()
+            if self._recorder is not None:
+                self._count_iteration(self._part, start, end)
+            return
         skipped = isinstance(error, pytest.skip.Exception)
-        failed = error is not None and not skipped
-        if error is not None and self._recorder is not None:
+        failed = not skipped
+        if self._recorder is not None:
             if skipped:
                 self._skipped(start, end, str(error) or "skipped")
             elif not all(self._is_told(part) for part in _parts(error)):
@@ -187,6 +263,18 @@ class _User:
         """Return the name of the node on which the user lives."""
         return self._meter.node
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the user's row of the scenario's data file.
+
+        Text by column for CSV, a JSON object for JSON Lines; no other user of the run has the row, unless
+        there are fewer rows than users and `data_end="cycle"`.
+
+        Raises:
+            ConfigError: the mark names no data file.
+        """
+        return self._meter.row()
+
     def sample(self, label: str) -> Timed:
         """Time a block as one sample: a database call, gRPC, a queue, anything."""
         return Timed(self._meter, _checked(label), "sample")
@@ -202,6 +290,8 @@ class VirtualUser(_User):
     def __init__(self, meter: Meter) -> None:
         super().__init__(meter)
         self._http: HttpClient | None = None
+        self._jar: CookieJar | None = None
+        self._to_close: list[Callable[[], None]] = []
 
     @property
     def http(self) -> HttpClient:
@@ -209,21 +299,47 @@ class VirtualUser(_User):
         if self._http is None:
             from pytest_metersphere.engine.http import HttpClient
 
-            self._http = HttpClient(self._meter)
+            self._http = HttpClient(self._meter, self.jar)
         return self._http
+
+    @property
+    def jar(self) -> CookieJar:
+        """Return the user's cookies."""
+        if self._jar is None:
+            from pytest_metersphere.engine.http.cookies import CookieJar
+
+            self._jar = CookieJar()
+        return self._jar
 
     async def sleep(self, seconds: float) -> None:
         """Pause; other users go on."""
         await asyncio.sleep(seconds)
 
+    def closing(self, close: Callable[[], None]) -> None:
+        """Call `close` when the user is closed."""
+        self._to_close.append(close)
+
+    def close_now(self) -> None:
+        """Close what needs no event loop."""
+        while self._to_close:
+            self._to_close.pop()()
+
     async def close(self) -> None:
         """Close what the user has opened."""
+        self.close_now()
         if self._http is not None:
             await self._http.close()
 
 
 class Loop(Protocol):
     """Where the coroutines of a plain `def` scenario run."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the user must go."""
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call back, from any thread, each time that the user must go."""
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the event loop and block for its result."""
@@ -233,7 +349,7 @@ class ThreadUser(_User):
     """The virtual user of a plain `def` scenario, which runs in a thread of its own."""
 
     def __init__(self, meter: Meter, loop: Loop, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Make a user whose requests run on `loop` and whose pauses are `sleep`."""
+        """Make a user whose `async def` fixtures run on `loop` and whose pauses are `sleep`."""
         super().__init__(meter)
         self.virtual = VirtualUser(meter)
         self.virtual.state = self.state
@@ -247,7 +363,9 @@ class ThreadUser(_User):
         if self._http is None:
             from pytest_metersphere.engine.http import ThreadHttpClient
 
-            self._http = ThreadHttpClient(self.virtual.http, self._loop.wait)
+            self._http = ThreadHttpClient(self._meter, self.virtual.jar, lambda: self._loop.closed)
+            self.virtual.closing(self._http.close)
+            self._loop.when_closed(self._http.interrupt)
         return self._http
 
     def sleep(self, seconds: float) -> None:

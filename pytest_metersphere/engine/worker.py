@@ -8,6 +8,7 @@ run loop. N is the worker's end of a socket pair (see engine.messages).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ctypes
 import os
 import queue
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_metersphere.engine.health import raise_descriptor_limit
 from pytest_metersphere.engine.messages import Broken, Channel, FromWorker, Go, Job, Stop
 from pytest_metersphere.engine.worker_session import WorkerSession
 
@@ -32,11 +34,12 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     channel = Channel(socket.socket(fileno=parser.parse_args().fd))
     die_with_parent()
+    raise_descriptor_limit()
     job = channel.receive()
     if not isinstance(job, Job):
         os._exit(2)
     outbox = _Outbox(channel)
-    session = WorkerSession(job, outbox.put)
+    session = WorkerSession(job, outbox.put, new_event_loop)
     threading.Thread(target=_listen, args=(channel, session), daemon=True).start()
     code = 0
     try:
@@ -54,6 +57,15 @@ def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies; elsewhere the closed socket must do."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the fastest event loop that there is: uvloop's, where that can be had."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _run(job: Job, session: WorkerSession, send: Callable[[FromWorker], None]) -> None:

@@ -7,21 +7,26 @@ import contextlib
 import gc
 import inspect
 import os
+import sys
 import threading
 import traceback
-import types
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
-from pytest_metersphere.engine.http import tls_context
-from pytest_metersphere.engine.messages import Ended, FromWorker, Job, Part, Ready
+from pytest_metersphere.engine.http.tls import tls_context
+from pytest_metersphere.engine.messages import WORKER_PLUGIN, Ended, FromWorker, Job, Part, Ready
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.scenario import travel
-from pytest_metersphere.scenario.fixtures import THE_USER, Pending, declaration_of, used_names
+from pytest_metersphere.scenario.fixtures import stand_in, used_names
+
+_STACK = 1 << 20  # less would let a deep recursion end the process
+_WAKE_UPS = 10_000  # a second
+_LONGEST_SWITCH = 0.1
+_GC_THRESHOLDS = (50_000, 50, 100)  # requests leave no cycles behind; scenarios may
 
 
 class WorkerSession:
@@ -32,12 +37,19 @@ class WorkerSession:
         collection_error: one line and the text behind it, when the tests could not be collected.
     """
 
-    def __init__(self, job: Job, send: Callable[[FromWorker], None]) -> None:
-        """Prepare for a job; `send` takes messages for the supervisor."""
+    def __init__(
+        self,
+        job: Job,
+        send: Callable[[FromWorker], None],
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        """Prepare for a job; `send` takes messages for the supervisor, the load runs on a `new_loop`."""
+        self.__name__ = WORKER_PLUGIN
         self.finished = False
         self.collection_error: tuple[str, str] | None = None
         self._job = job
         self._send = send
+        self._new_loop = new_loop
         self._go_at: float | None = None
         self._told = threading.Event()
         self._runner: LoadRunner | None = None
@@ -102,15 +114,17 @@ class WorkerSession:
             self.collection_error = (str(error), "")
             return True
         # not asyncio.run, which would wait for users that nothing can interrupt; the process ends anyway
-        asyncio.new_event_loop().run_until_complete(self._run(callees))
+        self._new_loop().run_until_complete(self._run(callees))
         self.finished = True
         return True
 
     async def _run(self, callees: list[Callee]) -> None:
         runner = LoadRunner(callees, self._job.node, self._job.worker, self._send)
         tls_context()
+        _prepare_threads(sum(len(part.users) for part in self._job.parts if not part.scenario.is_async))
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         self._send(Ready())
         await asyncio.to_thread(self._told.wait)
         runner.loop = asyncio.get_running_loop()
@@ -121,6 +135,17 @@ class WorkerSession:
             self._send(Ended(at=0.0))
         else:
             await runner.run(self._go_at)
+
+
+def _prepare_threads(users: int) -> None:
+    """Make room for users that have threads of their own.
+
+    Each thread that waits for the GIL wakes up once a switch interval. Without a longer one, a thousand of
+    them spend most of the CPU on that.
+    """
+    if users:
+        threading.stack_size(_STACK)
+        sys.setswitchinterval(min(_LONGEST_SWITCH, max(sys.getswitchinterval(), users / _WAKE_UPS)))
 
 
 def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
@@ -142,8 +167,8 @@ def find_callee(part: Part, items: list[pytest.Item]) -> Callee:
     values = {name: travel.decode(data) for name, data in part.values.items()}
     values |= {name: _local_parameter(item, name, exact=exact) for name in part.local_params}
     definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to them
-    arguments = {name: _argument(name, values, definitions) for name in item._fixtureinfo.argnames}  # noqa: SLF001
-    used = [_argument(name, values, definitions) for name in used_names(item)]
+    arguments = {name: stand_in(name, values, definitions) for name in item._fixtureinfo.argnames}  # noqa: SLF001
+    used = [stand_in(name, values, definitions) for name in used_names(item)]
     owner = item.cls
     name = item.originalname
     function = inspect.getattr_static(owner, name) if owner is not None else getattr(item.module, name)
@@ -169,21 +194,3 @@ def _local_parameter(item: pytest.Function, name: str, *, exact: bool) -> Any:
             "take it from; give the parameter sets ids that are the same everywhere, or values that travel"
         )
     return item.callspec.params[name]
-
-
-def _argument(name: str, values: dict[str, Any], definitions: Any, depth: int = 1) -> Any:
-    """Return the value, Pending or THE_USER that stands for an argument (of the test or of a fixture)."""
-    if name == "vu":
-        return THE_USER
-    known = definitions.get(name, ())
-    declaration = declaration_of(known[-depth].func) if len(known) >= depth else None
-    if declaration is None:
-        if name not in values:
-            raise MeterSphereError(f"no value of fixture {name!r} came with the request")
-        return values[name]
-    definition = known[-depth]
-    arguments = {
-        asked: _argument(asked, values, definitions, depth + 1 if asked == name else 1)
-        for asked in definition.argnames
-    }
-    return Pending(declaration, arguments, isinstance(definition.func, types.MethodType))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from pytest_metersphere.metrics.histogram import Histogram
 Kind = Literal["request", "sample", "transaction"]
 Phase = Literal["warmup", "measured"]
 
-VERSION = 1
+VERSION = 2
 MAX_LABELS = 500
 MAX_ERROR_GROUPS = 100
 MAX_EXEMPLARS = 5
@@ -20,6 +21,35 @@ LAST_SECOND = 1 << 27
 """The last second that a frame may tell of, four years after go; checked where one is decoded."""
 OTHER = "(other)"
 """The label, or the error message, that stands for all those above the limit."""
+
+
+class Phases(msgspec.Struct, array_like=True):
+    """What the response times of requests are made of, summed up in whole microseconds.
+
+    Attributes:
+        dns: looking names up.
+        connect: connecting.
+        tls: TLS handshakes.
+        send: sending the requests.
+        wait: from then to the first byte of the answers.
+        receive: from then to their last byte.
+    """
+
+    dns: int = 0
+    connect: int = 0
+    tls: int = 0
+    send: int = 0
+    wait: int = 0
+    receive: int = 0
+
+    def merge(self, other: Phases) -> None:
+        """Add the sums of other requests."""
+        self.dns += other.dns
+        self.connect += other.connect
+        self.tls += other.tls
+        self.send += other.send
+        self.wait += other.wait
+        self.receive += other.receive
 
 
 class LabelTally(msgspec.Struct, array_like=True):
@@ -34,6 +64,7 @@ class LabelTally(msgspec.Struct, array_like=True):
         response: response times (from the call to the last byte, connecting included).
         service: service times (from the first byte sent to the last byte received); a sample that
             never sent a byte has none.
+        phases: what the response times of requests are made of; all 0 for samples and transactions.
     """
 
     kind: Kind
@@ -43,6 +74,7 @@ class LabelTally(msgspec.Struct, array_like=True):
     bytes_received: int = 0
     response: Histogram = msgspec.field(default_factory=Histogram)
     service: Histogram = msgspec.field(default_factory=Histogram)
+    phases: Phases = msgspec.field(default_factory=Phases)
 
     def merge(self, other: LabelTally) -> None:
         """Add the samples of another tally."""
@@ -52,6 +84,7 @@ class LabelTally(msgspec.Struct, array_like=True):
         self.bytes_received += other.bytes_received
         self.response.merge(other.response)
         self.service.merge(other.service)
+        self.phases.merge(other.phases)
 
 
 class ErrorTally(msgspec.Struct, array_like=True):
@@ -87,6 +120,8 @@ class Tally(msgspec.Struct, array_like=True):
         labels: the samples by label.
         errors: the failures by label, kind and message.
         overflow: there were more than MAX_LABELS labels, and samples stand under OTHER for it.
+        scheduled_iterations: iterations that were due; of the open model only, as the next.
+        started_iterations: those of them that began; each other one was dropped.
     """
 
     users: int = 0
@@ -100,6 +135,8 @@ class Tally(msgspec.Struct, array_like=True):
     labels: dict[str, LabelTally] = {}
     errors: list[ErrorTally] = []
     overflow: bool = False
+    scheduled_iterations: int = 0
+    started_iterations: int = 0
 
     def merge_parallel(self, other: Tally) -> None:
         """Add what other users did in the same span: users add up."""
@@ -118,6 +155,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.exchanges += other.exchanges
         self.interrupted += other.interrupted
         self.overflow = self.overflow or other.overflow
+        self.scheduled_iterations += other.scheduled_iterations
+        self.started_iterations += other.started_iterations
         for label, tally in other.labels.items():
             self.label(label, tally.kind).merge(tally)
         for error in other.errors:
@@ -172,15 +211,51 @@ class Tally(msgspec.Struct, array_like=True):
 class WorkerHealth(msgspec.Struct, array_like=True):
     """How a worker process fared in one second.
 
+    What is held is the least of this second and the two before, so what all three exceeded; 0 unless all
+    of them belong to the measured phase and had users. Of several seconds it is the largest, as is all but
+    the CPU time and the counts.
+
     Attributes:
         worker: its number in the slice.
         cpu: CPU time used, in cores (0 to 1 for one busy thread); the mean over several seconds.
         lag_p99: 99th percentile of the event loop's lateness, seconds; the worst of several seconds.
+        start_lag_p99: 99th percentile of how late iterations began that had their time: arrivals of the
+            open model, and those after a pause; seconds.
+        cpu_held: the CPU time that three seconds running reached.
+        lag_held: the loop's lag that three seconds running reached.
+        start_lag_held: the start lag that three seconds running reached.
+        descriptors: open file descriptors, 0 when they cannot be counted cheaply.
+        descriptor_limit: how many there may be, 0 when nobody says.
+        no_descriptor: failures for want of a descriptor (EMFILE, ENFILE).
+        no_port: connections that failed for want of a local port (EADDRNOTAVAIL).
     """
 
     worker: int
     cpu: float
     lag_p99: float
+    start_lag_p99: float = 0.0
+    cpu_held: float = 0.0
+    lag_held: float = 0.0
+    start_lag_held: float = 0.0
+    descriptors: int = 0
+    descriptor_limit: int = 0
+    no_descriptor: int = 0
+    no_port: int = 0
+
+
+_ADDED = ("no_descriptor", "no_port")
+
+
+def merged_health(seconds: Sequence[WorkerHealth]) -> WorkerHealth:
+    """Return how a worker fared in several seconds, one at least."""
+    first, *others = seconds
+    merged = msgspec.structs.replace(first)
+    for other in others:
+        for name in WorkerHealth.__struct_fields__:
+            mine, further = getattr(merged, name), getattr(other, name)
+            setattr(merged, name, mine + further if name in _ADDED else max(mine, further))
+    merged.cpu = sum(second.cpu for second in seconds) / len(seconds)
+    return merged
 
 
 class Frame(msgspec.Struct, array_like=True):

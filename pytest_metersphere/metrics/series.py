@@ -46,6 +46,12 @@ class Series:
         for second in [second for second in self._open if second < before]:
             self._packed[second] = _encoder.encode(self._open.pop(second))
 
+    def end(self, before: int) -> None:
+        """Forget the seconds from `before` on: others went on, this scenario had ended."""
+        for seconds in (self._open, self._packed):
+            for second in [second for second in seconds if second >= before]:
+                del seconds[second]
+
     def at(self, second: int) -> Tally | None:
         """Return what happened in a second, None when nothing is known of it."""
         if second in self._open:

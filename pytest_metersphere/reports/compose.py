@@ -8,17 +8,24 @@ from pytest_metersphere.metrics.frame import MAX_LABELS, OTHER, LabelTally, Tall
 from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports.document import (
+    ArrivalsInfo,
     ErrorInfo,
     LabelInfo,
+    Ledger,
+    PhasesInfo,
     ProfileInfo,
+    RateStageInfo,
     SeriesPoint,
     StageInfo,
     ThresholdInfo,
     TimesInfo,
     TotalsInfo,
 )
+from pytest_metersphere.reports.wording import plural
+from pytest_metersphere.scenario.arrivals import Arrivals
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.judge import FEWER_LABELS, Outcome
+from pytest_metersphere.units import format_percentage
 
 _PERCENTS = [50.0, 90.0, 95.0, 99.0, 99.9]
 
@@ -34,7 +41,30 @@ def profile_info(scenario: Scenario) -> ProfileInfo:
         iterations=profile.iterations,
         think_s=scenario.think,
         graceful_stop_s=profile.graceful_stop,
+        shared_iterations=profile.shared_iterations,
+        pacing_s=scenario.pacing,
+        arrivals=None if profile.arrivals is None else arrivals_info(profile.arrivals),
     )
+
+
+def arrivals_info(arrivals: Arrivals) -> ArrivalsInfo:
+    """Return when iterations were to be due."""
+    return ArrivalsInfo(
+        rate=arrivals.peak,
+        process=arrivals.process,
+        scheduled=arrivals.count(),
+        stages=[RateStageInfo(duration_s=stage.duration, rate=stage.rate) for stage in arrivals.stages],
+    )
+
+
+def dropped_warnings(ledger: Ledger, most_users: int) -> list[str]:
+    """Return a sentence when scheduled iterations found no free user."""
+    if not ledger.dropped:
+        return []
+    share = format_percentage(ledger.dropped / ledger.scheduled)
+    what = f"{ledger.dropped:,} of {plural(ledger.scheduled, 'scheduled iteration')} ({share})"
+    busy = f"were dropped, because all {plural(most_users, 'user')} were busy"
+    return [f"{what} {busy}: give more (max_users=), or find why iterations take so long"]
 
 
 def totals_info(measured: Tally, duration: float, users_max: int) -> TotalsInfo:
@@ -161,6 +191,19 @@ def _label_info(name: str, tally: LabelTally, duration: float, points: list[Seri
         response=times_info(tally.response),
         service=times_info(tally.service),
         series=points,
+        phases=_phases_info(tally) if tally.kind == "request" and tally.requests else None,
+    )
+
+
+def _phases_info(tally: LabelTally) -> PhasesInfo:
+    phases, each = tally.phases, tally.requests * 1e6
+    return PhasesInfo(
+        dns=phases.dns / each,
+        connect=phases.connect / each,
+        tls=phases.tls / each,
+        send=phases.send / each,
+        wait=phases.wait / each,
+        receive=phases.receive / each,
     )
 
 

@@ -50,8 +50,37 @@ class StageInfo(msgspec.Struct, kw_only=True):
     users: int
 
 
+class RateStageInfo(msgspec.Struct, kw_only=True):
+    """A piece of the arrival rate's curve; `rate` is that at its end, per second."""
+
+    duration_s: float
+    rate: float
+
+
+class ArrivalsInfo(msgspec.Struct, kw_only=True):
+    """When iterations were due in the open model.
+
+    Attributes:
+        rate: the largest, per second.
+        process: even or poisson.
+        scheduled: how many iterations the whole curve is good for.
+    """
+
+    rate: float
+    process: Literal["even", "poisson"]
+    scheduled: int
+    stages: list[RateStageInfo]
+
+
 class ProfileInfo(msgspec.Struct, kw_only=True):
-    """What was asked for."""
+    """What was asked for.
+
+    Attributes:
+        users: most users at once.
+        iterations: at most so many for each user; `shared_iterations` for all of them together.
+        pacing_s: seconds from one intended start of a user's iterations to the next.
+        arrivals: None in the closed model.
+    """
 
     users: int
     duration_s: float | None
@@ -60,6 +89,9 @@ class ProfileInfo(msgspec.Struct, kw_only=True):
     iterations: int | None
     think_s: tuple[float, float]
     graceful_stop_s: float
+    shared_iterations: int | None = None
+    pacing_s: float | None = None
+    arrivals: ArrivalsInfo | None = None
 
 
 class PlanEntry(msgspec.Struct, kw_only=True):
@@ -131,8 +163,32 @@ class SeriesPoint(msgspec.Struct, kw_only=True):
     p99: float | None
 
 
+class PhasesInfo(msgspec.Struct, kw_only=True):
+    """What a mean response time of `vu.http` is made of, seconds.
+
+    Attributes:
+        dns: looking the name up.
+        connect: connecting; on a kept connection 0, as dns and tls are.
+        tls: the TLS handshake.
+        send: sending the request.
+        wait: from then to the first byte of the answer.
+        receive: from then to its last byte.
+    """
+
+    dns: float
+    connect: float
+    tls: float
+    send: float
+    wait: float
+    receive: float
+
+
 class LabelInfo(msgspec.Struct, kw_only=True):
-    """The samples of one label; kind is request, sample or transaction."""
+    """The samples of one label; kind is request, sample or transaction.
+
+    Attributes:
+        phases: means over its requests, None for samples and transactions.
+    """
 
     name: str
     kind: Literal["request", "sample", "transaction"]
@@ -145,6 +201,7 @@ class LabelInfo(msgspec.Struct, kw_only=True):
     response: TimesInfo
     service: TimesInfo
     series: list[SeriesPoint]
+    phases: PhasesInfo | None = None
 
 
 class NodeResult(msgspec.Struct, kw_only=True):
@@ -154,6 +211,8 @@ class NodeResult(msgspec.Struct, kw_only=True):
         users: most users alive at once.
         cpu: mean CPU use of its workers, in cores.
         loop_lag_p99: the worst second's 99th percentile of event-loop lateness, seconds.
+        start_lag_p99: the worst second's 99th percentile of how late iterations began that had their time.
+        descriptors: most open file descriptors of one of its workers; `descriptor_limit` is its limit.
         status: ended, stopped, lost, or what befell it.
     """
 
@@ -164,13 +223,17 @@ class NodeResult(msgspec.Struct, kw_only=True):
     cpu: float | None
     loop_lag_p99: float | None
     status: str
+    start_lag_p99: float | None = None
+    descriptors: int | None = None
+    descriptor_limit: int | None = None
 
 
 class Ledger(msgspec.Struct, kw_only=True):
     """The proof that nothing was lost or counted twice.
 
-    sent … rejected count frames; the rest counts HTTP exchanges:
+    sent … rejected count frames; exchanges … interrupted count HTTP exchanges:
     exchanges = counted + warmup + interrupted is what the server under test must have seen.
+    The last three count iterations of the open model, warm-up included: scheduled = started + dropped.
     """
 
     sent: int
@@ -183,6 +246,9 @@ class Ledger(msgspec.Struct, kw_only=True):
     counted: int
     warmup: int
     interrupted: int
+    scheduled: int = 0
+    started: int = 0
+    dropped: int = 0
 
 
 class Validity(msgspec.Struct, kw_only=True):
@@ -233,6 +299,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
             follow from it.
         iterations_excused: a threshold said how many iterations may fail, so that the failed ones are
             no failure by themselves.
+        group: the group with which it ran as one run, empty when it ran alone.
     """
 
     nodeid: str
@@ -258,6 +325,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
     go_spread_s: float | None = None
     iterations_excused: bool = False
     warnings: list[str] = []
+    group: str = ""
 
 
 class Document(msgspec.Struct, kw_only=True):

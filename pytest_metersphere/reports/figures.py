@@ -57,6 +57,11 @@ def plain(number: float | None) -> str:
     return f"{number:.1f}" if abs(number) >= 9.995 else f"{number:.3g}"
 
 
+def part_of(number: int | None, whole: int | None) -> str:
+    """Return "120 of 20,000", the number alone without a whole, None as a dash."""
+    return f"{count(number)} of {count(whole)}" if number is not None and whole else count(number)
+
+
 def totals_figures(totals: TotalsInfo) -> tuple[Figure, ...]:
     """Return the totals of a scenario in the words and the order of every report."""
     return (

@@ -33,13 +33,18 @@ class _NodeRow:
     name: str
     plan: PlanEntry | None
     result: NodeResult | None
+    at_most: bool = False
 
     @property
     def differs(self) -> bool:
-        """Return whether it carried other users than planned, or did not end as it should."""
-        if self.plan is None or self.result is None:
+        """Return whether it carried other users than planned, or did not end as it should.
+
+        In the open model the plan says how many users there may be `at_most`.
+        """
+        if self.plan is None or self.result is None or self.result.status != "ended":
             return True
-        return self.plan.users != self.result.users or self.result.status != "ended"
+        planned, carried = self.plan.users, self.result.users
+        return carried > planned if self.at_most else carried != planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ def _environment() -> jinja2.Environment:
         duration=figures.duration,
         percentage=figures.percentage,
         plain=figures.plain,
+        part_of=figures.part_of,
         observed=figures.threshold_observed,
         limit=figures.threshold_limit,
     )
@@ -115,6 +121,8 @@ def _environment() -> jinja2.Environment:
         totals_figures=figures.totals_figures,
         ledger_equation=wording.ledger_equation,
         ledger_adds_up=wording.ledger_adds_up,
+        starts_equation=wording.starts_equation,
+        starts_add_up=wording.starts_add_up,
         meaning=wording.verdict_meaning,
         plural=wording.plural,
         profile_sentences=wording.profile_sentences,
@@ -173,7 +181,8 @@ def _groups(labels: list[LabelInfo]) -> list[_Group]:
 def _node_rows(scenario: ScenarioResult) -> list[_NodeRow]:
     plans = {entry.node: entry for entry in scenario.plan}
     results = {result.name: result for result in scenario.nodes}
-    return [_NodeRow(name, plans.get(name), results.get(name)) for name in {**plans, **results}]
+    at_most = scenario.profile.arrivals is not None
+    return [_NodeRow(name, plans.get(name), results.get(name), at_most) for name in {**plans, **results}]
 
 
 def _percentiles(times: TimesInfo) -> list[float | None]:

@@ -16,7 +16,13 @@ from pytest_metersphere.reports.figures import (
     totals_figures,
 )
 from pytest_metersphere.reports.text import one_line, visible
-from pytest_metersphere.reports.wording import findings_of, ledger_equation, plural, warnings_of
+from pytest_metersphere.reports.wording import (
+    findings_of,
+    ledger_equation,
+    plural,
+    starts_equation,
+    warnings_of,
+)
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 
@@ -138,13 +144,15 @@ def _error_lines(scenario: ScenarioResult) -> list[str]:
 def _figures_text(scenario: ScenarioResult) -> str:
     lines = [f"{figure.name}: {figure.text}" for figure in totals_figures(scenario.totals)]
     warnings = [one_line(warning) for warning in warnings_of(scenario)]
-    return "\n".join([*lines, ledger_equation(scenario.ledger), *warnings])
+    equations = [ledger_equation(scenario.ledger), *filter(None, [starts_equation(scenario.ledger)])]
+    return "\n".join([*lines, *equations, *warnings])
 
 
 def _properties(document: Document, scenario: ScenarioResult) -> dict[str, str]:
     session = document.session
     named = {
         "run_id": scenario.run_id,
+        **({"group": scenario.group} if scenario.group else {}),
         "verdict": scenario.verdict,
         "pool": session.pool,
         "nodes": " ".join(entry.node for entry in scenario.plan),

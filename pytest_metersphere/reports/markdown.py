@@ -15,6 +15,7 @@ from pytest_metersphere.reports.figures import (
     DASH,
     count,
     duration,
+    part_of,
     percentage,
     plain,
     threshold_limit,
@@ -29,6 +30,7 @@ from pytest_metersphere.reports.wording import (
     overall_verdict,
     profile_sentences,
     severity,
+    starts_equation,
     verdict_meaning,
     verdict_sentence,
     warnings_of,
@@ -49,7 +51,7 @@ _MARKS: dict[Verdict | None, str] = {
 _LABEL_HEAD = ("label", "time", "requests", "failures", "error rate", "requests/s")
 _NODE_HEAD = (
     *("node", "capacity", "planned users", "users seen", "requests", "failures"),
-    *("CPU cores", "loop lag p99", "status"),
+    *("CPU cores", "loop lag p99", "start lag p99", "descriptors", "status"),
 )
 _TIMES_HEAD = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
@@ -126,7 +128,12 @@ def _add_details(page: Page, scenario: ScenarioResult) -> None:
     page.fold("Errors", where, *_errors(scenario))
     page.fold("Nodes", where, *_nodes(scenario))
     page.fold("Ledger and validity", where, *_ledger(scenario))
-    page.fold("Load asked for", where, [], [f"- {line}" for line in profile_sentences(scenario.profile)])
+    page.fold(
+        "Load asked for",
+        where,
+        [],
+        [f"- {line}" for line in profile_sentences(scenario.profile, escape(scenario.group))],
+    )
 
 
 def _thresholds(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
@@ -198,12 +205,13 @@ def _nodes(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
         plan, result = planned.get(name), seen.get(name)
         cells = [code(name), count(plan.capacity if plan else None), count(plan.users if plan else None)]
         if result is None:
-            rows.append(row([*cells, DASH, DASH, DASH, DASH, DASH, "nothing heard"]))
+            rows.append(row([*cells, *[DASH] * (len(_NODE_HEAD) - 4), "nothing heard"]))
             continue
         numbers = [count(result.users), count(result.requests), count(result.failures)]
-        health = [plain(result.cpu), duration(result.loop_lag_p99), escape(result.status)]
-        rows.append(row([*cells, *numbers, *health]))
-    return table_head(_NODE_HEAD, texts=(0, 8)), rows
+        lags = [duration(result.loop_lag_p99), duration(result.start_lag_p99)]
+        descriptors = part_of(result.descriptors, result.descriptor_limit)
+        rows.append(row([*cells, *numbers, plain(result.cpu), *lags, descriptors, escape(result.status)]))
+    return table_head(_NODE_HEAD, texts=(0, len(_NODE_HEAD) - 1)), rows
 
 
 def _ledger(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
@@ -212,6 +220,8 @@ def _ledger(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
     numbers = [getattr(ledger, name) for name in names]
     rows = ["Frames of results, from the nodes to this report:", "", *table_head(names)]
     rows += [row([count(number) for number in numbers]), "", ledger_equation(ledger), ""]
+    if starts := starts_equation(ledger):
+        rows += [starts, ""]
     if scenario.validity.valid:
         return [], [*rows, "The numbers are valid."]
     reasons = [f"- {escape(clipped(reason, _MAX_TEXT))}" for reason in scenario.validity.reasons]

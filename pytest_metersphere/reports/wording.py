@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from pytest_metersphere.reports.document import Document, Ledger, ProfileInfo, ScenarioResult, Verdict
-from pytest_metersphere.reports.figures import count, duration
+from pytest_metersphere.reports.document import (
+    ArrivalsInfo,
+    Document,
+    Ledger,
+    ProfileInfo,
+    ScenarioResult,
+    Verdict,
+)
+from pytest_metersphere.reports.figures import count, duration, rate
+from pytest_metersphere.reports.text import one_line
 
 WORST_FIRST: tuple[Verdict, ...] = ("aborted", "error", "invalid", "failed", "passed")
 _MEANINGS: dict[Verdict, str] = {
@@ -63,12 +71,19 @@ def warnings_of(scenario: ScenarioResult) -> list[str]:
     return [f"warning: {warning}" for warning in scenario.warnings]
 
 
-def profile_sentences(profile: ProfileInfo) -> list[str]:
+def profile_sentences(profile: ProfileInfo, group: str = "") -> list[str]:
     """Return the load that was asked for, one short sentence for each part of it."""
-    parts = _stage_phrases(profile)
-    parts.append(_think_phrase(profile.think_s))
+    parts = _stage_phrases(profile) if profile.arrivals is None else _rate_phrases(profile, profile.arrivals)
+    if group:
+        parts.append(f"at the same time as the others of group {one_line(group)}, on the same nodes")
+    if profile.pacing_s is not None:
+        parts.append(f"an iteration of each user every {duration(profile.pacing_s)}")
+    elif profile.arrivals is None:
+        parts.append(_think_phrase(profile.think_s))
     if profile.iterations is not None:
         parts.append(f"at most {plural(profile.iterations, 'iteration')} per user")
+    if profile.shared_iterations is not None:
+        parts.append(f"at most {plural(profile.shared_iterations, 'iteration')} of all users together")
     if profile.warmup_s:
         parts.append(f"the first {duration(profile.warmup_s)} are warm-up and do not count")
     parts.append(f"{duration(profile.graceful_stop_s)} to end gracefully")
@@ -80,6 +95,20 @@ def ledger_equation(ledger: Ledger) -> str:
     parts = f"{count(ledger.counted)} counted + {count(ledger.warmup)} warm-up"
     sign = "=" if ledger_adds_up(ledger) else "≠"
     return f"{count(ledger.exchanges)} exchanges {sign} {parts} + {count(ledger.interrupted)} interrupted"
+
+
+def starts_equation(ledger: Ledger) -> str:
+    """Return what became of the scheduled iterations; ≠ when it does not add up, empty without any."""
+    if not ledger.scheduled:
+        return ""
+    sign = "=" if starts_add_up(ledger) else "≠"
+    parts = f"{count(ledger.started)} started + {count(ledger.dropped)} dropped"
+    return f"{plural(ledger.scheduled, 'iteration')} scheduled {sign} {parts}"
+
+
+def starts_add_up(ledger: Ledger) -> bool:
+    """Return whether scheduled = started + dropped."""
+    return ledger.scheduled == ledger.started + ledger.dropped
 
 
 def ledger_adds_up(ledger: Ledger) -> bool:
@@ -107,6 +136,21 @@ def _stage_phrases(profile: ProfileInfo) -> list[str]:
             phrases.append(f"from {count(level)} to {users} within {duration(stage.duration_s)}")
         level = stage.users
     return phrases
+
+
+def _rate_phrases(profile: ProfileInfo, arrivals: ArrivalsInfo) -> list[str]:
+    phrases: list[str] = []
+    level = 0.0
+    for stage in arrivals.stages:
+        reached = rate(stage.rate)
+        if stage.rate == level:
+            phrases.append(f"{reached} for {duration(stage.duration_s)}")
+        elif stage.duration_s:
+            phrases.append(f"from {rate(level)} to {reached} within {duration(stage.duration_s)}")
+        level = stage.rate
+    process = " at random (Poisson)" if arrivals.process == "poisson" else ""
+    started = f"{plural(arrivals.scheduled, 'iteration')} scheduled{process}"
+    return [*phrases, started, f"at most {plural(profile.users, 'user')} at once"]
 
 
 def _think_phrase(think: tuple[float, float]) -> str:

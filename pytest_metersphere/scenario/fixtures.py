@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 import pytest
 
-from pytest_metersphere.errors import ConfigError, did_you_mean
+from pytest_metersphere.errors import ConfigError, MeterSphereError, did_you_mean
 
 Scope = Literal["user", "worker"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,3 +100,31 @@ def used_names(item: pytest.Function) -> list[str]:
 def declaration_of(function: Callable[..., Any]) -> Declaration | None:
     """Return the declaration behind a fixture's function, None for an ordinary fixture."""
     return getattr(function, _MARK, None)
+
+
+def stand_in(name: str, values: Mapping[str, Any], definitions: Any, depth: int = 1) -> Any:
+    """Return the value, Pending or THE_USER that stands for an argument of a test or of a fixture.
+
+    Args:
+        name: the argument.
+        values: those of ordinary fixtures and parameters.
+        definitions: pytest's fixture definitions by name, the nearest last.
+        depth: which of them is meant, from the last; a fixture that asks for its own name means the next.
+
+    Raises:
+        MeterSphereError: an ordinary fixture has no value.
+    """
+    if name == "vu":
+        return THE_USER
+    known = definitions.get(name, ())
+    declaration = declaration_of(known[-depth].func) if len(known) >= depth else None
+    if declaration is None:
+        if name not in values:
+            raise MeterSphereError(f"no value of fixture {name!r} came with the request")
+        return values[name]
+    definition = known[-depth]
+    arguments = {
+        asked: stand_in(asked, values, definitions, depth + 1 if asked == name else 1)
+        for asked in definition.argnames
+    }
+    return Pending(declaration, arguments, isinstance(definition.func, types.MethodType))

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from pytest_metersphere.scenario.profile import Profile
+
+DataEnd = Literal["cycle", "stop", "fail"]
+"""What happens to users for whom a data file has no row: rows go round, they do not start, or nobody does."""
+
+
+class DataFile(msgspec.Struct, frozen=True):
+    """A file that has a row for each user.
+
+    Attributes:
+        name: as the mark names it, relative to the test's file.
+        path: relative to the rootdir, with slashes, or absolute.
+        end: what happens when there are fewer rows than users.
+    """
+
+    name: str
+    path: str
+    end: DataEnd = "cycle"
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +38,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         think: shortest and longest pause between two iterations of a user, seconds.
         thresholds: texts of the thresholds, in the order test, module, command line, ini.
         is_async: the function is a coroutine function.
+        pacing: seconds from one intended start of a user's iterations to the next, None to go by `think`.
+        data: the file that has a row for each user, None without one.
+        group: scenarios of the same group run at the same time; empty without one.
     """
 
     nodeid: str
@@ -29,6 +51,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     think: tuple[float, float] = (0.0, 0.0)
     thresholds: tuple[str, ...] = ()
     is_async: bool = True
+    pacing: float | None = None
+    data: DataFile | None = None
+    group: str = ""
 
     @property
     def base_nodeid(self) -> str:

@@ -34,8 +34,12 @@ _UNITS: Final[dict[str, Unit]] = {
     "requests": "count",
     "iterations": "count",
     "failed_iterations": "count",
+    "dropped_rate": "fraction",
+    "dropped_iterations": "count",
 }
-_WITHOUT_LABEL = frozenset({"iteration_error_rate", "iterations", "failed_iterations"})
+_WITHOUT_LABEL = frozenset(
+    {"iteration_error_rate", "iterations", "failed_iterations", "dropped_rate", "dropped_iterations"}
+)
 _KNOWN = ("p50", "p90", "p95", "p99", "p99.9", *_UNITS)
 _SYNONYMS = {
     "average": "avg",
@@ -64,6 +68,8 @@ DESCRIPTIONS: Final = {
     "requests": "Number of requests and samples",
     "iterations": "Number of iterations that ended",
     "failed_iterations": "Number of iterations that failed",
+    "dropped_iterations": "Scheduled starts of the open model for which no user was free",
+    "dropped_rate": "Those, as a share of all scheduled starts",
 }
 """What each metric is, for docs/options.md; p95 stands for all percentiles."""
 
@@ -128,6 +134,8 @@ class _Metric(NamedTuple):
     def example(self) -> str:
         if self.name == "failed_iterations":
             return "failed_iterations <= 5"
+        if self.name == "dropped_iterations":
+            return "dropped_iterations == 0"
         by_unit = {"duration": "< 300ms", "fraction": "< 1%", "rate": "> 200/s", "count": ">= 1000"}
         return f"{self.name} {by_unit[self.unit]}"
 
@@ -136,9 +144,9 @@ def parse(text: str) -> Threshold:
     """Return the threshold that a text such as "login: p95 < 300ms" or "error_rate < 1%" says.
 
     Percentiles from above p0 to p100, `avg`, `min` and `max` need a duration with its unit and are
-    over response times unless `(service)` follows; `error_rate` and `iteration_error_rate` need a
-    percentage, `rps` a rate (a bare number is per second), and `requests`, `iterations` and
-    `failed_iterations` a whole number, which `==` and `!=` may compare, too.
+    over response times unless `(service)` follows; `error_rate`, `iteration_error_rate` and `dropped_rate`
+    need a percentage, `rps` a rate (a bare number is per second), and `requests`, `iterations`,
+    `failed_iterations` and `dropped_iterations` a whole number, which `==` and `!=` may compare, too.
 
     Raises:
         ConfigError: the text is not a threshold; its message holds the reason, the text with the

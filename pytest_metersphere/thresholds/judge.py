@@ -183,12 +183,9 @@ def _outcome(threshold: Threshold, observed: float | None, state: State, message
 def _observed(threshold: Threshold, tally: Tally, duration: float) -> float:
     if _is_blank(tally):
         raise _NoData("no data, the scenario recorded no sample and no iteration")
-    if threshold.metric == "iterations":
-        return tally.iterations
-    if threshold.metric == "failed_iterations":
-        return tally.failed_iterations
-    if threshold.metric == "iteration_error_rate":
-        return _iteration_error_rate(tally)
+    of_iterations = _OF_ITERATIONS.get(threshold.metric)
+    if of_iterations is not None:
+        return of_iterations(tally)
     chosen = _chosen(threshold, tally.labels)
     if threshold.unit == "duration":
         return _time(threshold, chosen)
@@ -204,6 +201,20 @@ def _iteration_error_rate(tally: Tally) -> float:
     if tally.iterations and tally.skipped_iterations >= tally.iterations:
         raise _NoData(f"no data, all {tally.iterations} iterations were skipped")
     return _share(tally.failed_iterations, tally.iterations, "no iteration ended")
+
+
+def _dropped_rate(tally: Tally) -> float:
+    why_none = "no iteration was scheduled: only a scenario with a rate schedules them"
+    return _share(tally.dropped_iterations, tally.scheduled_iterations, why_none)
+
+
+_OF_ITERATIONS: Final[dict[str, Callable[[Tally], float]]] = {
+    "iterations": lambda tally: tally.iterations,
+    "failed_iterations": lambda tally: tally.failed_iterations,
+    "iteration_error_rate": _iteration_error_rate,
+    "dropped_iterations": lambda tally: tally.dropped_iterations,
+    "dropped_rate": _dropped_rate,
+}
 
 
 def _share(part: int, whole: float, why_none: str) -> float:

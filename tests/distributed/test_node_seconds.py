@@ -277,3 +277,16 @@ def test_however_many_go_together_everything_comes_out_once(
     complete = [second for s in spans if s.complete for second in range(s.second, s.second + s.seconds)]
     assert complete[:25] == list(range(25))
     assert complete == list(range(len(complete)))
+
+
+def test_five_seconds_tell_the_worst_of_a_workers_health() -> None:
+    """What three seconds running had in common is not lost in them."""
+    seconds = Seconds([0], 1, 0.0, 5)
+    for second in range(5):
+        health = WorkerHealth(99, 0.2 * second, 0.1, lag_held=0.07 if second == 3 else 0.01, no_port=1)
+        seconds.add(0, Second(second, "measured", complete=True, tallies=[Tally()], health=health))
+
+    (health,) = seconds.due(5.0)[0].health
+
+    assert (health.worker, health.lag_held, health.no_port) == (0, 0.07, 5)
+    assert abs(health.cpu - 0.4) < 1e-9

@@ -73,7 +73,7 @@ def test_a_slice_from_start_to_end(client: NodeClient) -> None:
 
 
 def test_users_are_dealt_in_turn(client: NodeClient) -> None:
-    """Worker w of W gets every W-th user of each part, from the w-th on."""
+    """Worker w of W gets every W-th user; the turns go on from part to part, so that small parts spread."""
     parts = [
         Part(scenario=scenario(), users=[1, 4, 9, 10, 17]),
         Part(scenario=scenario(), users=[]),
@@ -83,8 +83,42 @@ def test_users_are_dealt_in_turn(client: NodeClient) -> None:
     when(client, "ready")
     lines = client.log("s1").splitlines()
 
-    assert "worker 0 of n1: users [[1, 9, 17], [], [2]]" in lines
-    assert "worker 1 of n1: users [[4, 10], [], [3]]" in lines
+    assert "worker 0 of n1: users [[1, 9, 17], [], [3]]" in lines
+    assert "worker 1 of n1: users [[4, 10], [], [2]]" in lines
+
+
+def test_small_scenarios_get_workers_enough(client: NodeClient) -> None:
+    """Their users count together."""
+    parts = [Part(scenario=scenario(), users=[1]), Part(scenario=scenario(), users=[1])]
+    client.start(start_request(users=2, parts=parts), scripted())
+
+    assert len(when(client, "ready").workers) == 2
+    lines = client.log("s1").splitlines()
+    assert {"worker 0 of n1: users [[1], []]", "worker 1 of n1: users [[], [1]]"} <= set(lines)
+
+
+def test_each_scenario_of_a_slice_has_an_end(client: NodeClient) -> None:
+    """That of its last user on any worker; the slice's is the last of them."""
+    parts = [Part(scenario=scenario(), users=[1, 2]), Part(scenario=scenario(), users=[3])]
+    client.start(start_request(users=3, parts=parts), scripted(Script(scenario_ends=[0.0, 0.001])))
+    when(client, "ready")
+    client.go("s1")
+
+    manifest = when(client, "ended").manifest
+    assert manifest is not None
+    assert (manifest.ends, manifest.ended_at) == ([0.0, 0.001], 0.001)
+
+
+@pytest.mark.parametrize("ends", [[0.0], [0.0, 0.0, 0.0], [0.0, -1.0], [0.0, 1e9]])
+def test_ends_that_make_no_sense_are_a_lost_worker(client: NodeClient, ends: list[float]) -> None:
+    """One for each scenario, none before go or to come."""
+    parts = [Part(scenario=scenario(), users=[1]), Part(scenario=scenario(), users=[])]
+    client.start(start_request(users=1, parts=parts), scripted(Script(scenario_ends=ends)))
+    when(client, "ready")
+    client.go("s1")
+
+    (loss,) = when(client, "ended").losses
+    assert "it sent what is no message of a worker" in loss.reason
 
 
 def test_there_are_no_more_workers_than_users(client: NodeClient) -> None:
@@ -348,7 +382,7 @@ def test_every_second_has_a_frame_even_when_workers_say_nothing(client: NodeClie
 
 def test_a_full_spool_shows_in_the_manifest() -> None:
     """Frames beyond the limit are missing, and the manifest says up to where there were some."""
-    with NodeThread(config(spool_limit=125)) as node, node.client() as client:
+    with NodeThread(config(spool_limit=250)) as node, node.client() as client:
         running(client, scripted(Script(seconds=[second(number, 1) for number in range(4)])))
         frames = all_frames(client)
         manifest = client.state("s1").manifest

@@ -29,7 +29,7 @@ from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution
 from pytest_metersphere.metrics.frame import Frame
 from pytest_metersphere.options import OnNodeLoss
-from pytest_metersphere.outcome import Planned
+from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports.document import ScenarioResult
 from pytest_metersphere.terminal import Progress
 from tests.fakes.nodes import (
@@ -250,7 +250,7 @@ class Story:
         planned = Planned(
             scenario(users=users), names, [10] * len(names), make_plan([10] * len(names), users)
         )
-        self._execution = Execution(run, planned, self._watch, [], on_node_loss)
+        self._execution = Execution(run, [planned], self._watch, [], on_node_loss)
 
     def at(self, second: int, what: Callable[[], object]) -> None:
         """Let something happen once a second is settled."""
@@ -266,7 +266,8 @@ class Story:
     def result(self) -> ScenarioResult:
         """Run to the end and return the result."""
         self._execution.execute()
-        return self._execution.result()
+        (result,) = self._execution.results()
+        return result
 
 
 def status_of(result: ScenarioResult) -> dict[str, str]:

@@ -15,9 +15,10 @@ from pytest_metersphere.engine.messages import Ended, FromWorker, Part, Second
 from pytest_metersphere.engine.part import Callee
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
+from pytest_metersphere.scenario.arrivals import Arrivals, Process, RateStage
 from pytest_metersphere.scenario.fixtures import THE_USER, Declaration, Pending, Scope
 from pytest_metersphere.scenario.model import Scenario
-from pytest_metersphere.scenario.profile import Profile, Stage, plain_stages
+from pytest_metersphere.scenario.profile import Profile, Stage, places, plain_stages
 
 Kind = Literal["async", "thread"]
 Steps = Generator[float, None, None]
@@ -72,18 +73,29 @@ def callee(
     stages: Sequence[tuple[float, int]] = (),
     warmup: float = 0.0,
     iterations: int | None = None,
+    shared_iterations: int | None = None,
     think: float = 0.0,
+    pacing: float | None = None,
+    arrivals: Arrivals | None = None,
+    only: Sequence[int] | None = None,
     graceful_stop: float = 10.0,
     owner: type | None = None,
     used: Sequence[Pending] = (),
     **arguments: Any,
 ) -> Callee:
-    """Return what users call: a function that gets `vu` and these arguments, along a load curve."""
+    """Return what users call: a function that gets `vu` and these arguments, along a load curve.
+
+    With `arrivals` it is of the open model, with at most `users` at once; `only` says which of the users
+    live on this worker, all of them by default.
+    """
+    curve = tuple(Stage(*stage) for stage in stages) or plain_stages(users, ramp, hold)
     profile = Profile(
-        stages=tuple(Stage(*stage) for stage in stages) or plain_stages(users, ramp, hold),
+        stages=curve if arrivals is None else places(users, arrivals),
         warmup=warmup,
         iterations=iterations,
         graceful_stop=graceful_stop,
+        shared_iterations=shared_iterations,
+        arrivals=arrivals,
     )
     plain = getattr(function, "__func__", function)
     asked = Scenario(
@@ -94,11 +106,17 @@ def callee(
         profile=profile,
         think=(think, think),
         is_async=inspect.iscoroutinefunction(plain),
+        pacing=pacing,
     )
-    part = Part(scenario=asked, users=list(range(1, profile.peak + 1)))
+    part = Part(scenario=asked, users=list(only or range(1, profile.peak + 1)))
     wants_user = "vu" in inspect.signature(plain).parameters
     given = {"vu": THE_USER} if wants_user else {}
     return Callee(part, function, owner, given | arguments, list(used))
+
+
+def level(rate: float, seconds: float, process: Process = "even") -> Arrivals:
+    """Return arrivals at one rate from the first second on."""
+    return Arrivals(stages=(RateStage(0.0, rate), RateStage(seconds, rate)), process=process)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +138,11 @@ class Outcome:
             if phase in (None, report.phase):
                 merged.merge(report.tallies[part])
         return merged
+
+    def starts(self, part: int = 0, phase: str | None = None) -> tuple[int, int, int]:
+        """Return how many iterations of the open model were scheduled, started and dropped."""
+        found = self.tally(part, phase)
+        return found.scheduled_iterations, found.started_iterations, found.dropped_iterations
 
     def errors(self, part: int = 0) -> list[tuple[str, str, str, int]]:
         """Return label, kind, message and count of every group of failures, sorted."""

@@ -250,3 +250,94 @@ def _is_whole(request: bytes) -> bool:
     head, separator, body = request.partition(b"\r\n\r\n")
     fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     return bool(separator) and len(body) >= int(fields.get(b"content-length", b"0"))
+
+
+class SocketServer:
+    """A server that does with each connection what a function says, in a thread for each.
+
+    Attributes:
+        connections: how many connections it has taken.
+        url: where it listens, without a slash at the end.
+        failed: what the function has raised, errors of the socket excepted.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[socket.socket], None],
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.connections = 0
+        self.failed: list[Exception] = []
+        self._serve_one = serve
+        self._tls = tls
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._sock = socket.create_server((host, 0), family=family)
+        self.port: int = self._sock.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if tls else 'http'}://{shown}:{self.port}"
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept)
+
+    def __enter__(self) -> Self:
+        self._accepting.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for sock in (self._sock, *self._open):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in (self._accepting, *self._threads):
+            thread.join(PATIENCE)
+        self._sock.close()
+        assert self.failed == []
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._sock.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open.append(connection)
+            thread = threading.Thread(target=self._converse, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                self._serve_one(connection)
+            except OSError:
+                pass
+            except Exception as error:  # noqa: BLE001 - shown at the end of the test
+                self.failed.append(error)
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Return a request up to its empty line, byte by byte so that nothing behind it is taken."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise ConnectionResetError
+        head += byte
+    return head
+
+
+def answering(*answers: bytes) -> Callable[[socket.socket], None]:
+    """Return what answers the requests of a connection in turn, and then waits for its end."""
+
+    def serve(connection: socket.socket) -> None:
+        for answer in answers:
+            if not _read_request(connection):
+                return
+            connection.sendall(answer)
+        while connection.recv(65536):
+            pass
+
+    return serve

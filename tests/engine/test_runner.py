@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
+import dataclasses
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 
 from pytest_metersphere.engine import runner
+from pytest_metersphere.engine.failures import ConnectionFailure
+from pytest_metersphere.engine.rows import Rows, packed_fields
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.scenario.fixtures import THE_USER
@@ -817,6 +822,36 @@ def test_scenarios_of_a_run_are_counted_apart() -> None:
     assert all(len(report.tallies) == 2 for report in outcome.seconds)
 
 
+def test_each_scenario_of_a_run_has_an_end_of_its_own() -> None:
+    """The worker ends with the last of them."""
+    outcome = run(
+        callee(scenario("async", quick), users=1, hold=0.1),
+        callee(scenario("thread", quick), users=1, hold=0.6),
+    )
+
+    first, last = outcome.ended.ends
+    assert 0.1 <= first < last == outcome.ended.at
+    assert last >= 0.6
+
+
+@both_kinds
+def test_users_of_a_later_scenario_go_on_counting(kind: Kind) -> None:
+    """Their ids are unique over the run; their rows go by their number in the scenario."""
+    log: list[tuple[int, str]] = []
+
+    def steps(vu: Any) -> Steps:
+        log.append((vu.id, vu.data["n"]))
+        yield 0.001
+
+    rows = Rows(names=["n"], length=3, rows={n: packed_fields([f"row {n}"]) for n in range(3)}, first=1)
+    plain = callee(scenario(kind, steps), users=2, hold=FOREVER, iterations=1)
+    part = msgspec.structs.replace(plain.part, before=10, rows=rows)
+
+    run(dataclasses.replace(plain, part=part))
+
+    assert sorted(log) == [(11, "row 1"), (12, "row 2")]
+
+
 def test_a_worker_without_users_ends_at_once() -> None:
     """A scenario none of whose users lives here reports its emptiness."""
     empty = callee(scenario("async", quick), users=1, hold=60)
@@ -826,3 +861,101 @@ def test_a_worker_without_users_ends_at_once() -> None:
 
     assert outcome.tally() == Tally()
     assert outcome.ended.at == 0.0
+
+
+@both_kinds
+def test_shared_iterations_are_those_of_all_users_together(kind: Kind) -> None:
+    """Who is faster does more; together they are exactly as many as were asked for."""
+    log = Log()
+
+    def steps(vu: Any) -> Steps:
+        log.append((vu.id, vu.iteration))
+        yield 0.2 if vu.id == 1 else 0.001
+
+    outcome = run(callee(scenario(kind, steps), users=3, hold=FOREVER, shared_iterations=20))
+
+    assert outcome.tally().iterations == len(log) == 20
+    assert len(log.of(1)) < len(log.of(2)) + len(log.of(3))
+
+
+@both_kinds
+def test_a_worker_runs_its_share_of_the_shared_iterations(kind: Kind) -> None:
+    """Of 20 for five users, user 2's and user 5's four each."""
+    log = Log()
+
+    outcome = run(
+        callee(scenario(kind, log.steps()), users=5, only=[2, 5], hold=FOREVER, shared_iterations=20)
+    )
+
+    assert outcome.tally().iterations == 8
+
+
+@both_kinds
+def test_the_hold_ends_shared_iterations_too(kind: Kind) -> None:
+    """Whichever ends first."""
+    outcome = run(callee(scenario(kind, Log().steps(0.05)), users=2, hold=0.2, shared_iterations=10**9))
+
+    assert 0 < outcome.tally().iterations < 20
+
+
+@both_kinds
+def test_a_pace_is_kept_whatever_an_iteration_takes(kind: Kind) -> None:
+    """Five starts in the time of five intervals, although each iteration takes most of one."""
+    starts: list[float] = []
+
+    def steps(vu: Any) -> Steps:
+        starts.append(time.monotonic())
+        yield 0.07
+
+    run(callee(scenario(kind, steps), hold=600, iterations=5, pacing=0.1))
+
+    assert len(starts) == 5
+    assert starts[4] - starts[0] >= 0.39
+
+
+@both_kinds
+def test_who_cannot_keep_the_pace_is_late_and_says_so(kind: Kind) -> None:
+    """A long iteration makes those behind it late: their response time counts from when they were due."""
+
+    def steps(vu: Any) -> Steps:
+        with vu.sample("slow" if vu.iteration == 0 else "behind"):
+            yield 0.5 if vu.iteration == 0 else 0.001
+
+    outcome = run(callee(scenario(kind, steps), hold=600, iterations=4, pacing=0.1))
+
+    behind = outcome.tally().labels["behind"]
+    assert behind.response.max > 0.3
+    assert behind.response.max > behind.service.max + 0.2
+
+
+@both_kinds
+def test_users_that_pause_do_not_begin_in_a_burst(kind: Kind) -> None:
+    """They are there at once, and their first iterations lie apart."""
+    starts: list[tuple[int, float]] = []
+
+    def steps(vu: Any) -> Steps:
+        starts.append((vu.id, time.monotonic()))
+        yield 0
+
+    before = time.monotonic()
+    outcome = run(callee(scenario(kind, steps), users=10, hold=2.0, think=0.1, iterations=1))
+
+    assert sorted(user for user, _ in starts) == list(range(1, 11))
+    # no user begins before its time; when this machine is busy, some begin behind it
+    assert max(begun for _, begun in starts) - before >= 0.08
+    assert outcome.seconds[0].tallies[0].users == 10
+
+
+def test_a_failure_without_waiting_does_not_keep_others_from_running() -> None:
+    """A user whose requests fail before anything is awaited still lets the others have their turns."""
+    done = collections.Counter[int]()
+
+    async def stubborn(vu: Any) -> None:
+        done[vu.id] += 1
+        with contextlib.suppress(ConnectionFailure):
+            await vu.http.get("nonsense")
+
+    run(callee(stubborn, users=3, hold=0.2))
+
+    assert len(done) == 3
+    assert min(done.values()) > max(done.values()) / 2

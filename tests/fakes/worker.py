@@ -39,6 +39,7 @@ class Script(msgspec.Struct, kw_only=True):
         until: path of a file; once it exists, the worker ends by itself.
         aborted: the reason of its Ended.
         lingers: does not exit after Ended.
+        scenario_ends: the ends of the scenarios in its Ended.
     """
 
     stubborn: bool = False
@@ -56,6 +57,7 @@ class Script(msgspec.Struct, kw_only=True):
     until: str = ""
     aborted: str = ""
     lingers: bool = False
+    scenario_ends: list[float] = []
 
 
 def _say(*words: object) -> None:
@@ -88,7 +90,8 @@ class _Worker:
             self._channel.send(second)
         if not script.ends:
             self._work(script, len(script.seconds))
-        self._channel.send(Ended(at=time.monotonic() - self._go_at, aborted=script.aborted))
+        at = time.monotonic() - self._go_at
+        self._channel.send(Ended(at=at, aborted=script.aborted, ends=script.scenario_ends))
         if script.lingers:
             threading.Event().wait()
 

@@ -6,16 +6,17 @@ import dataclasses
 
 import pytest
 
-from pytest_metersphere.units import parse_duration
+from pytest_metersphere.units import parse_duration, parse_rate
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """The plan of one scenario: (seconds, users, users of each node) for every row."""
+    """The plan of one scenario: (seconds, users, users of each node) for every row, and the same of rates."""
 
     nodes: list[str]
     capacities: list[int]
     rows: list[tuple[float, int, list[int]]]
+    rates: list[tuple[float, float, list[float]]] = dataclasses.field(default_factory=list)
 
     @property
     def peak(self) -> tuple[int, list[int]]:
@@ -33,15 +34,19 @@ def tables(result: pytest.RunResult) -> dict[str, Table]:
     """Return the plans by node id; the session must have ended well."""
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
     found: dict[str, Table] = {}
-    nodeid = ""
+    nodeid, of_rates = "", False
     for line in result.outlines:
         words = line.split()
         if "::" in line and len(words) == 1:
             nodeid = line
         elif words[:2] == ["time", "users"]:
-            found[nodeid] = Table(words[2:], [], [])
+            found[nodeid], of_rates = Table(words[2:], [], []), False
         elif words[:1] == ["capacity"]:
             found[nodeid].capacities.extend(map(int, words[1:]))
+        elif words[:2] == ["time", "rate"]:
+            of_rates = True
+        elif nodeid in found and line.startswith("  ") and of_rates:
+            found[nodeid].rates.append(_rate_row(words, len(found[nodeid].nodes)))
         elif nodeid in found and line.startswith("  "):
             moment, users, shares = _row(words, len(found[nodeid].nodes))
             found[nodeid].rows.append((moment, users, shares))
@@ -58,3 +63,8 @@ def table(result: pytest.RunResult) -> Table:
 def _row(words: list[str], nodes: int) -> tuple[float, int, list[int]]:
     users, *shares = map(int, words[-nodes - 1 :])
     return parse_duration("".join(words[: -nodes - 1])), users, shares
+
+
+def _rate_row(words: list[str], nodes: int) -> tuple[float, float, list[float]]:
+    total, *shares = map(parse_rate, words[-nodes - 1 :])
+    return parse_duration("".join(words[: -nodes - 1])), total, shares

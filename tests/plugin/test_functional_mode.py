@@ -370,7 +370,7 @@ AUDIT = """
     calls = []
     watched = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "subprocess.Popen"}
     sys.addaudithook(lambda event, args: calls.append(event) if event in watched else None)
-    HEAVY = ("aiohttp", "requests", "jinja2", "junit_xml", "pytest_metersphere.dist")
+    HEAVY = ("aiohttp", "httptools", "uvloop", "requests", "jinja2", "junit_xml", "pytest_metersphere.dist")
 
     def pytest_unconfigure(config):
         loaded = [name for name in HEAVY if name in sys.modules]
@@ -422,7 +422,7 @@ def test_the_audit_would_notice(project: Project) -> None:
     assert project.run().code == 0
     seen = json.loads((project.folder / "seen.json").read_text())
     assert "socket.connect" in seen["calls"]
-    assert seen["loaded"] == ["aiohttp"]
+    assert seen["loaded"] == ["httptools"]
 
 
 ANYIO = """

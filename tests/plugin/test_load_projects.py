@@ -430,10 +430,10 @@ def test_a_loopback_url_does_not_reach_another_machine(
     item = setup(URLS.format(host, asked))
 
     with pytest.raises(TravelError) as caught:
-        check_addresses(item, ["far", "further"])
+        check_addresses(item, item.funcargs, ["far", "further"])
 
     assert mentions(str(caught.value), f"fixture {named!r}", f"http://{host}/shop", "node far", "listen on")
-    check_addresses(item, [])
+    check_addresses(item, item.funcargs, [])
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,9 @@ def test_a_loopback_url_does_not_reach_another_machine(
 )
 def test_other_urls_are_fine(setup: Callable[[str], pytest.Function], host: str) -> None:
     """Names that only look alike, too."""
-    check_addresses(setup(URLS.format(host, "settings")), ["far"])
+    item = setup(URLS.format(host, "settings"))
+
+    check_addresses(item, item.funcargs, ["far"])
 
 
 def test_a_project_outside_of_its_rootdir_cannot_travel(project: Project, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def test_without_any_test_no_node_is_asked(inner: Inner, listener: Listener) -> 
     assert not listener.called
 
 
-@pytest.mark.parametrize("option", ["--ms-rate=5/s", "--ms-baseline=a.json"])
+@pytest.mark.parametrize("option", ["--ms-baseline=a.json"])
 def test_an_option_of_a_later_version_is_unknown(scenario: Inner, option: str) -> None:
     """Nothing is accepted in silence."""
     result = scenario.run("--ms-pool=local", option)

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 from pytest_metersphere.reports.document import (
     SCHEMA,
+    ArrivalsInfo,
     Document,
     ErrorInfo,
     LabelInfo,
     Ledger,
     NodeResult,
+    PhasesInfo,
     PlanEntry,
     ProfileInfo,
+    RateStageInfo,
     ScenarioResult,
     SeriesPoint,
     SessionInfo,
@@ -143,6 +146,23 @@ def sample_scenario(
     )
 
 
+def open_document(*, scheduled: int = 1000, dropped: int = 40) -> Document:
+    """Return the document of a session with one scenario of the open model."""
+    document = sample_document()
+    (scenario,) = document.scenarios
+    scenario.profile.users = 50
+    scenario.profile.arrivals = ArrivalsInfo(
+        rate=40.0,
+        process="poisson",
+        scheduled=scheduled,
+        stages=[RateStageInfo(duration_s=10.0, rate=40.0), RateStageInfo(duration_s=20.0, rate=40.0)],
+    )
+    ledger = scenario.ledger
+    ledger.scheduled, ledger.started, ledger.dropped = scheduled, scheduled - dropped, dropped
+    scenario.warnings = ["40 of 1,000 scheduled iterations were dropped"]
+    return document
+
+
 def _threshold(expr: str, observed: float | None, limit: float, message: str) -> ThresholdInfo:
     failed = "limit" in message and "within" not in message
     return ThresholdInfo(
@@ -180,6 +200,9 @@ _STORIES: dict[Verdict, _Story] = {
 }
 
 
+_PHASES = PhasesInfo(dns=0.0, connect=1e-05, tls=2e-05, send=3e-05, wait=0.03, receive=0.0001)
+
+
 def _label(name: str, place: int, measured: int, *, failures: int, last: int) -> LabelInfo:
     requests = MEASURED * measured
     transaction = place == last and last > 0
@@ -196,6 +219,7 @@ def _label(name: str, place: int, measured: int, *, failures: int, last: int) ->
         response=_times(requests, middle),
         service=_times(0 if transaction else requests, middle * 0.7),
         series=_series(6, MEASURED),
+        phases=_PHASES if not transaction and place % 5 != 4 else None,
     )
 
 
@@ -272,6 +296,9 @@ def _nodes(requests: int, failures: int, status: str) -> list[NodeResult]:
             cpu=0.41 + i / 10 if requests else None,
             loop_lag_p99=0.0021 * i if requests else None,
             status=status if i == 2 else "ended",
+            start_lag_p99=0.0013 * i if requests else None,
+            descriptors=400 + i if requests else None,
+            descriptor_limit=20000 if requests else None,
         )
         for i, users in enumerate((400, 400, 200), start=1)
     ]

@@ -177,3 +177,14 @@ def test_junit_to_the_letter(golden: Golden) -> None:
     document.scenarios += sample_document("invalid", scenarios=2).scenarios[1:]
 
     golden("junit.xml", render_junit(document).replace("><", ">\n<"))
+
+
+def test_a_group_is_a_property_of_its_suites() -> None:
+    """A scenario that ran alone has none."""
+    document = sample_document(scenarios=2)
+    document.scenarios[1].group = "peak"
+
+    alone, member = ({each.name: each.value for each in suite.properties()} for suite in _suites(document))
+
+    assert "group" not in alone
+    assert member["group"] == "peak"

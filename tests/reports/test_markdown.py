@@ -168,3 +168,15 @@ def _shape(text: str) -> list[int]:
     """Return how many cells each line of a table has."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+
+
+def test_the_name_of_a_group_formats_nothing() -> None:
+    """It is a user's text like any other."""
+    document = sample_document()
+    document.scenarios[0].group = "*peak* @all"
+
+    summary = render_summary(document)
+
+    assert "the others of group" in summary
+    assert "*peak*" not in summary
+    assert "@all" not in summary

@@ -17,7 +17,7 @@ from pytest_metersphere.reports.html import render_html
 from pytest_metersphere.reports.junit import render_junit
 from pytest_metersphere.reports.markdown import render_summary
 from pytest_metersphere.reports.results import decode_results, encode_results
-from tests.reports.documents import sample_document
+from tests.reports.documents import open_document, sample_document
 from tests.reports.pages import Element, read_page
 
 _ANY_TEXT = st.text(
@@ -64,6 +64,19 @@ def test_totals_are_the_same_numbers_everywhere(verdict: Verdict) -> None:
         assert f"{figure.name}: {figure.text}" in xml
         assert f"| {figure.name} | {figure.text} |" in summary
     assert totals_figures(decode_results(encode_results(document)).scenarios[0].totals) == figures
+
+
+def test_what_became_of_scheduled_iterations_is_the_same_sentence_everywhere() -> None:
+    """It adds up, and so do the three numbers of results.json; the closed model has no word of it."""
+    document = open_document()
+    sentence = "1,000 iterations scheduled = 960 started + 40 dropped"
+    ledger = decode_results(encode_results(document)).scenarios[0].ledger
+
+    assert sentence in read_page(render_html(document)).text
+    assert sentence in _xml_text(document)
+    assert sentence in _summary_text(document)
+    assert (ledger.scheduled, ledger.started, ledger.dropped) == (1000, 960, 40)
+    assert "scheduled" not in _summary_text(sample_document())
 
 
 @pytest.mark.parametrize("verdict", get_args(Verdict))

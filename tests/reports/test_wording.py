@@ -11,9 +11,11 @@ from pytest_metersphere.reports.wording import (
     findings_of,
     overall_verdict,
     profile_sentences,
+    starts_add_up,
+    starts_equation,
     verdict_sentence,
 )
-from tests.reports.documents import sample_document, sample_scenario
+from tests.reports.documents import open_document, sample_document, sample_scenario
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,41 @@ def test_a_verdict_without_findings_gets_one() -> None:
 
     assert findings_of(scenario) == ["The run was aborted: stopped before its end"]
     assert findings_of(sample_scenario("passed")) == []
+
+
+def test_the_open_model_is_told_by_its_rate() -> None:
+    """How fast iterations start, how many, and how many users may run at once."""
+    (scenario,) = open_document().scenarios
+
+    assert profile_sentences(scenario.profile) == [
+        "from 0/s to 40/s within 10 s",
+        "40/s for 20 s",
+        "1,000 iterations scheduled at random (Poisson)",
+        "at most 50 users at once",
+        "the first 5 s are warm-up and do not count",
+        "30 s to end gracefully",
+    ]
+
+
+def test_a_pace_and_shared_iterations_are_told() -> None:
+    """The pace takes the place of the pause."""
+    profile = _profile((0, 5), (None, 5))
+    profile.pacing_s, profile.shared_iterations = 2.0, 1000
+
+    assert profile_sentences(profile)[2:4] == [
+        "an iteration of each user every 2 s",
+        "at most 1,000 iterations of all users together",
+    ]
+
+
+def test_starts_that_do_not_add_up_are_told_so() -> None:
+    """As exchanges are; in the closed model there is nothing to tell."""
+    ledger = open_document().scenarios[0].ledger
+    ledger.started -= 1
+
+    assert starts_equation(ledger) == "1,000 iterations scheduled ≠ 959 started + 40 dropped"
+    assert not starts_add_up(ledger)
+    assert starts_equation(sample_scenario().ledger) == ""
 
 
 def _profile(
@@ -92,6 +129,15 @@ def _profile(
 def test_the_load_is_told_in_short_sentences(profile: ProfileInfo, sentences: list[str]) -> None:
     """Stages, pauses, iterations, warm-up and graceful stop are told in the order of a run."""
     assert profile_sentences(profile) == [*sentences, "30 s to end gracefully"]
+
+
+def test_a_group_is_told_behind_the_curve() -> None:
+    """In one line, whatever its name; without a group there is no such sentence."""
+    profile = _profile((None, 5))
+
+    first, group, *others = profile_sentences(profile, "pe\nak")
+    assert group == "at the same time as the others of group pe ak, on the same nodes"
+    assert profile_sentences(profile) == [first, *others]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,8 @@ def test_any_order_any_repetition_any_gap(delivery: tuple[int, list[tuple[str, i
             exchanges=3 * sum(numbers),
             interrupted=2 * len(numbers),
         )
-        assert data.requests == 3 * sum(number for number in numbers if number > 3)
+        measured = sum(number for number in numbers if number > 3)
+        assert [data.share(place).requests for place in (0, 1)] == [measured, 2 * measured]
         gap = next(number for number in range(1, 99) if number not in numbers)
         assert data.follows == gap - 1
 
@@ -324,4 +325,5 @@ def test_the_health_of_workers_is_summed_up() -> None:
 
     data = found.slices["a"]
 
-    assert (data.cpu, data.cpu_seconds, data.lag, data.users) == (1.75, 2, 0.2, 9)
+    assert (data.health.cpu, data.cpu_seconds, data.health.lag) == (1.75, 2, 0.2)
+    assert [data.share(place).users for place in (0, 1)] == [4, 5]

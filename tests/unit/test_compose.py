@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from pytest_metersphere.metrics.frame import ErrorTally, Kind, LabelTally, Tally
+from pytest_metersphere.metrics.frame import ErrorTally, Kind, LabelTally, Phases, Tally
 from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports.compose import (
     all_samples,
+    dropped_warnings,
     error_infos,
     label_infos,
     overall_series,
@@ -22,8 +24,10 @@ from pytest_metersphere.reports.compose import (
     times_info,
     totals_info,
 )
+from pytest_metersphere.reports.document import ArrivalsInfo, Ledger, RateStageInfo
+from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
 from pytest_metersphere.scenario.model import Scenario
-from pytest_metersphere.scenario.profile import Profile, Stage, plain_stages
+from pytest_metersphere.scenario.profile import Profile, Stage, places, plain_stages
 from pytest_metersphere.thresholds.judge import Outcome
 
 
@@ -160,6 +164,18 @@ def test_labels_keep_their_order_kind_and_course() -> None:
     assert [p.requests for p in third.series] == [0, 0, 0]
 
 
+def test_phases_are_means_over_the_requests_of_a_label() -> None:
+    """Sums in microseconds become seconds for each request; what sends no HTTP has none."""
+    tally = measured()
+    tally.labels["GET /"].phases = Phases(dns=10, connect=20, tls=30, send=40, wait=200_000, receive=60)
+
+    requests, sample, transaction = label_infos(tally, 10.0, Series())
+
+    assert requests.phases is not None
+    assert msgspec.structs.astuple(requests.phases) == pytest.approx((5e-6, 1e-5, 1.5e-5, 2e-5, 0.1, 3e-5))
+    assert (sample.phases, transaction.phases) == (None, None)
+
+
 def test_the_overall_course_is_over_requests_and_samples() -> None:
     """A slot sums all labels but transactions; packed seconds give the same points."""
     series = Series()
@@ -205,3 +221,47 @@ def test_an_outcome_is_taken_over_as_it_is(state: Any) -> None:
         state,
         "m",
     )
+
+
+def test_the_open_model_is_told_as_it_was_asked_for() -> None:
+    """The curve of the rate, how many iterations it is good for, and how many users may run at once."""
+    arrivals = Arrivals(stages=(RateStage(10, 100), RateStage(5, 100)), process="even")
+    asked = Profile(stages=places(30, arrivals), arrivals=arrivals)
+
+    info = profile_info(scenario(asked))
+
+    assert (info.users, info.duration_s) == (30, 15)
+    assert info.arrivals == ArrivalsInfo(
+        rate=100,
+        process="even",
+        scheduled=1000,
+        stages=[RateStageInfo(duration_s=10, rate=100), RateStageInfo(duration_s=5, rate=100)],
+    )
+    assert profile_info(scenario(Profile(stages=plain_stages(2, 1.0, 9.0)))).arrivals is None
+
+
+def test_a_pace_and_shared_iterations_are_told() -> None:
+    """As they were asked for."""
+    asked = scenario(Profile(stages=plain_stages(2, 1.0, 9.0), shared_iterations=100))
+
+    info = profile_info(msgspec.structs.replace(asked, pacing=2.0))
+
+    assert (info.pacing_s, info.shared_iterations, info.iterations) == (2.0, 100, None)
+
+
+def test_dropped_iterations_are_a_warning() -> None:
+    """With their share, how many users there were, and what to do; none without them."""
+    ledger = Ledger(
+        **dict.fromkeys(("sent", "received", "duplicates", "lost", "repaired", "rejected"), 0),
+        **dict.fromkeys(("exchanges", "counted", "warmup", "interrupted"), 0),
+        scheduled=1000,
+        started=960,
+        dropped=40,
+    )
+
+    (warning,) = dropped_warnings(ledger, 6)
+
+    assert warning.startswith("40 of 1,000 scheduled iterations (4%) were dropped, because all 6 users were")
+    assert "max_users=" in warning
+    ledger.dropped = 0
+    assert dropped_warnings(ledger, 6) == []

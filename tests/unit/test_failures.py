@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ from pytest_metersphere.engine.failures import (
     group_of,
     kind_of,
     path_label,
+    ports_are_short,
 )
 
 UUID = "6f1c2f5e-8a43-4f0e-9c1d-0123456789ab"
@@ -168,3 +171,37 @@ def test_an_exception_that_cannot_speak_has_an_exemplar_too() -> None:
     text = exemplar(SilentError(), user=1, iteration=0, node="n")
 
     assert "SilentError" in text
+
+
+def because(cause: BaseException) -> ConnectionFailure:
+    """Return a failed connection, raised from a cause."""
+    error = ConnectionFailure("refused", kind="refused", group="refused")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_want_of_descriptors_is_a_kind_of_its_own(number: int) -> None:
+    """Whatever was wrapped around it: it is this machine's failure, not the server's."""
+    found = OSError(number, "Too many open files")
+
+    assert kind_of(found) == kind_of(because(found)) == "descriptors"
+    assert kind_of(because(OSError(errno.ECONNREFUSED, "refused"))) == "refused"
+
+
+def test_want_of_ports_needs_many_ports_in_use(tmp_path: Path) -> None:
+    """An address that is not there, as ::1 without IPv6, fails with the same number."""
+    proc(tmp_path, inuse=900, waiting=100)
+    assert ports_are_short(tmp_path)
+    proc(tmp_path, inuse=5, waiting=10)
+    assert not ports_are_short(tmp_path)
+    assert ports_are_short(tmp_path / "elsewhere")
+
+
+def proc(folder: Path, *, inuse: int, waiting: int) -> None:
+    """Write what Linux says of a machine with a thousand local ports."""
+    (folder / "sys/net/ipv4").mkdir(parents=True, exist_ok=True)
+    (folder / "net").mkdir(exist_ok=True)
+    (folder / "sys/net/ipv4/ip_local_port_range").write_text("32000\t32999\n")
+    line = f"TCP: inuse {inuse} orphan 0 tw {waiting} alloc 9 mem 1"
+    (folder / "net/sockstat").write_text(f"sockets: used 40\n{line}\nUDP: inuse 3 mem 1\n")

@@ -16,6 +16,7 @@ from pytest_metersphere.metrics.frame import (
     ErrorTally,
     Kind,
     LabelTally,
+    Phases,
     Tally,
 )
 from pytest_metersphere.metrics.histogram import Histogram
@@ -37,7 +38,10 @@ HISTOGRAMS = st.lists(st.integers(0, 10**7), max_size=4).map(histogram_of)
 
 def labels(kind: Kind) -> st.SearchStrategy[LabelTally]:
     """Return tallies of a kind."""
-    return st.builds(LabelTally, st.just(kind), COUNTS, COUNTS, COUNTS, COUNTS, HISTOGRAMS, HISTOGRAMS)
+    phases = st.builds(Phases, *[COUNTS] * 6)
+    return st.builds(
+        LabelTally, st.just(kind), COUNTS, COUNTS, COUNTS, COUNTS, HISTOGRAMS, HISTOGRAMS, phases
+    )
 
 
 LABELS = st.fixed_dictionaries({}, optional={name: labels(kind) for name, kind in KINDS.items()})

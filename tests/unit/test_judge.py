@@ -654,3 +654,17 @@ def test_iterations_without_a_sample_are_never_green() -> None:
 
     assert judgement.verdict == "error"
     assert judgement.findings[0].startswith("no samples: 10 iterations timed nothing")
+
+
+def test_dropped_iterations_are_judged_as_a_count_and_as_a_share_of_the_scheduled_ones() -> None:
+    """Only a scenario with a rate schedules any: without it none was dropped, and a share says nothing."""
+    some = Tally(iterations=90, scheduled_iterations=100, started_iterations=90, dropped_iterations=10)
+    closed = Tally(iterations=90)
+
+    assert judge(parse("dropped_iterations == 0"), some, 10.0).message == "dropped_iterations 10, limit == 0"
+    assert judge(parse("dropped_rate < 5%"), some, 10.0).message == "dropped_rate 10%, limit < 5%"
+    assert judge(parse("dropped_rate <= 10%"), some, 10.0).state == "passed"
+    assert judge(parse("dropped_iterations == 0"), closed, 10.0).state == "passed"
+    unknown = judge(parse("dropped_rate < 5%"), closed, 10.0)
+    assert unknown.state == "error"
+    assert "only a scenario with a rate schedules them" in unknown.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
 from pytest_metersphere.scenario.marker import KEYWORDS, merge_marks, threshold_texts
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.model import DataFile, Scenario
 from pytest_metersphere.scenario.profile import Profile, Stage
 
 WHERE = "tests/test_shop.py:12: "
@@ -223,6 +225,41 @@ def test_a_warmup_is_checked_against_the_merged_curve() -> None:
         ({"stages": [("1s", 0.0)]}, "stage 1: users 0.0 are not", 'stages=[("30s", 500)'),
         ({"stages": [("1s", 0)]}, "no stage has users", 'stages=[("30s", 500)'),
         ({"stages": [("0s", 5)]}, "the stages last 0 s", 'stages=[("30s", 500)'),
+        ({"stages": [("1s", 5), ("1s", "5/s")]}, "some stages are of users and some of rates", "stages=["),
+        ({"stages": [("1s", "5/s"), ("1s", "5/day")]}, "stage 2: '5/day' is not a rate", "stages=["),
+        ({"stages": [("1s", "0/s")]}, "no stage has a rate", "stages=["),
+        ({"stages": [("1s", "99999999/s")]}, "stage 1: '99999999/s' is not a rate from 0 to", "stages=["),
+        ({"rate": "200"}, "load_scenario(rate='200'): '200' is not a rate", 'rate="200/s"'),
+        ({"rate": "0/s"}, "load_scenario(rate='0/s'): '0/s' starts nothing", 'rate="200/s"'),
+        ({"rate": 0}, "load_scenario(rate=0): 0 starts nothing", 'rate="200/s"'),
+        ({"rate": -1}, "load_scenario(rate=-1): -1 is not a rate from 0 to", 'rate="200/s"'),
+        ({"rate": math.nan}, "load_scenario(rate=nan): nan is not a rate", 'rate="200/s"'),
+        ({"rate": True}, "load_scenario(rate=True): True is not a rate", 'rate="200/s"'),
+        ({"rate": "9/s", "max_users": 0}, "load_scenario(max_users=0): ", "max_users=50"),
+        ({"rate": "9/s", "arrivals": "random"}, "'random' is neither even nor poisson", 'arrivals="poisson"'),
+        ({"shared_iterations": 0}, "load_scenario(shared_iterations=0): ", "shared_iterations=1000"),
+        ({"pacing": "0s"}, "load_scenario(pacing='0s'): '0s' is no time between two starts", 'pacing="2s"'),
+        ({"pacing": "2"}, "load_scenario(pacing='2'): '2' is not a duration", 'pacing="2s"'),
+        ({"max_users": 5}, "load_scenario(max_users=…): it belongs to a load that starts", 'rate="200/s"'),
+        ({"arrivals": "even"}, "load_scenario(arrivals=…): it belongs to a load that starts", 'rate="200/s"'),
+        (
+            {"rate": "9/s", "users": 5},
+            "load_scenario(rate=…, users=…): with a rate",
+            'rate="200/s", max_users=50',
+        ),
+        ({"rate": "9/s", "iterations": 5}, "leave iterations out", 'rate="200/s", max_users=50'),
+        (
+            {"rate": "9/s", "shared_iterations": 5},
+            "leave shared_iterations out",
+            'rate="200/s", max_users=50',
+        ),
+        (
+            {"rate": "9/s", "think": "1s"},
+            "no user pauses between them; leave think out",
+            'rate="200/s", max_users=50',
+        ),
+        ({"rate": "9/s", "pacing": "1s"}, "leave pacing out", 'rate="200/s", max_users=50'),
+        ({"rate": "9/s", "warmup": "30s"}, "the warmup takes all of the load's 30 s", 'warmup="5s"'),
     ],
 )
 def test_a_bad_value_is_told_with_place_value_and_example(
@@ -235,7 +272,7 @@ def test_a_bad_value_is_told_with_place_value_and_example(
     assert f"; correct: {example}" in text
 
 
-@pytest.mark.parametrize("keyword", ["users", "ramp", "hold"])
+@pytest.mark.parametrize("keyword", ["users", "rate", "ramp", "hold"])
 def test_stages_stand_alone_in_a_mark(keyword: str) -> None:
     """The same mark cannot say both."""
     text = complaint({"stages": [("3s", 8)], keyword: 5})
@@ -253,7 +290,7 @@ def test_an_unknown_keyword_is_told_with_the_nearest_and_all() -> None:
     assert text.endswith("did you mean 'users'?")
 
 
-@pytest.mark.parametrize("keyword", ["rate", "max_users", "data", "data_end", "group", "jmx"])
+@pytest.mark.parametrize("keyword", ["jmx"])
 def test_a_keyword_of_a_later_version_is_unknown(keyword: str) -> None:
     """Nothing is accepted in silence."""
     assert f"there is no keyword {keyword!r}" in complaint({keyword: "x"})
@@ -270,14 +307,112 @@ def test_keywords_only() -> None:
     )
 
 
+def open_model(*kwargs: dict[str, Any]) -> tuple[Arrivals, int]:
+    """Return the arrivals of marks with these keywords, and how many users may run at once."""
+    profile = merged(*kwargs).profile
+    assert profile.arrivals is not None
+    return profile.arrivals, profile.peak
+
+
+def test_a_rate_is_the_open_model() -> None:
+    """30 seconds at that rate, with a second of arrivals as the most users at once."""
+    arrivals, most = open_model({"rate": "200/s"})
+
+    assert arrivals.stages == (RateStage(0.0, 200.0), RateStage(30.0, 200.0))
+    assert (arrivals.process, arrivals.places_by_default, most) == ("even", True, 200)
+    assert merged({"rate": "200/s"}).profile.duration == 30.0
+
+
+def test_every_keyword_of_the_open_model_has_its_place() -> None:
+    """A rate may be a number per second, as durations may be of seconds."""
+    arrivals, most = open_model(
+        {"rate": 2.5, "ramp": "10s", "hold": "1m", "max_users": 7, "arrivals": "poisson"}
+    )
+
+    assert arrivals.stages == (RateStage(10.0, 2.5), RateStage(60.0, 2.5))
+    assert (arrivals.process, arrivals.places_by_default, most) == ("poisson", False, 7)
+
+
+def test_stages_of_rates_are_the_open_model() -> None:
+    """Levels of 0 included, per minute and hour as well."""
+    arrivals, most = open_model({"stages": [("30s", "60/m"), (60, "0/s"), ["5s", "3600/h"]], "max_users": 3})
+
+    assert arrivals.stages == (RateStage(30.0, 1.0), RateStage(60.0, 0.0), RateStage(5.0, 1.0))
+    assert most == 3
+
+
+def test_poisson_arrivals_of_a_scenario_are_the_same_in_every_run() -> None:
+    """They follow from its node id."""
+    asked = {"rate": "5/s", "arrivals": "poisson"}
+
+    assert open_model(asked) == open_model(asked)
+    assert open_model(asked)[0].seed != 0
+
+
+@pytest.mark.parametrize("inner", [{"rate": "5/s"}, {"stages": [("30s", "5/s")]}], ids=["rate", "stages"])
+def test_an_inner_rate_turns_to_the_open_model(inner: dict[str, Any]) -> None:
+    """What only the closed model has is not inherited; the rest is."""
+    outer = {"users": 5, "think": "1s", "iterations": 3, "warmup": "2s"}
+
+    scenario = merged(outer, inner)
+
+    assert scenario.profile.arrivals is not None
+    assert (scenario.profile.peak, scenario.think, scenario.profile.iterations) == (10, (0.0, 0.0), None)
+    assert scenario.profile.warmup == 2.0
+
+
+@pytest.mark.parametrize("inner", [{"users": 5}, {"stages": [("30s", 5)]}], ids=["users", "stages"])
+def test_inner_users_turn_to_the_closed_model(inner: dict[str, Any]) -> None:
+    """The rate and what belongs to it is not inherited."""
+    profile = merged({"rate": "9/s", "max_users": 3, "arrivals": "poisson", "hold": "30s"}, inner).profile
+
+    assert (profile.arrivals, profile.peak, profile.duration) == (None, 5, 30.0)
+
+
+def test_an_inner_hold_keeps_the_peak_of_outer_stages_of_rates() -> None:
+    """It says how long, not that there is no rate any more."""
+    arrivals, _ = open_model({"stages": [("5s", "20/s"), ("5s", "10/s")]}, {"hold": "7s"})
+
+    assert arrivals.stages == (RateStage(0.0, 20.0), RateStage(7.0, 20.0))
+
+
+def test_an_inner_pause_does_not_fit_an_outer_rate() -> None:
+    """It cannot be meant, so it is told."""
+    assert "leave think out" in complaint({"rate": "9/s"}, {"think": "1s"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("iterations", "shared_iterations"), ("think", "pacing")], ids=["limits", "pauses"]
+)
+def test_alternatives_exclude_each_other_in_a_mark_and_replace_each_other_when_inherited(
+    one: str, other: str
+) -> None:
+    """The same mark cannot say both; the inner one wins."""
+    said: dict[str, Any] = {"iterations": 5, "shared_iterations": 6, "think": "1s", "pacing": "2s"}
+
+    assert f"load_scenario({one}=…, {other}=…)" in complaint({one: said[one], other: said[other]})
+    assert merged({one: said[one]}, {other: said[other]}) == merged({other: said[other]})
+    assert merged({other: said[other]}, {one: said[one]}) == merged({one: said[one]})
+
+
+def test_shared_iterations_without_a_hold_have_no_end() -> None:
+    """As iterations of each user."""
+    profile = merged({"shared_iterations": 1000}).profile
+
+    assert (profile.shared_iterations, profile.stages) == (1000, (Stage(0.0, 10), Stage(math.inf, 10)))
+
+
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
     st.floats(),
-    st.sampled_from(["1s", "0s", "1s-3s", "-", "x", ""]),
+    st.sampled_from(["1s", "0s", "1s-3s", "-", "x", "", "5/s", "0/s", "poisson"]),
     st.lists(
-        st.tuples(st.sampled_from(["1s", "0s", "?", 3, None]), st.one_of(st.integers(-1, 9), st.none()))
+        st.tuples(
+            st.sampled_from(["1s", "0s", "?", 3, None]),
+            st.one_of(st.integers(-1, 9), st.none(), st.sampled_from(["5/s", "0/s", "/"])),
+        )
     ),
 )
 
@@ -293,7 +428,7 @@ def test_any_values_give_a_sound_scenario_or_a_config_error(kwargs: dict[str, An
 
     assert 0 <= profile.warmup < profile.duration
     assert profile.peak >= 1
-    assert profile.duration < math.inf or profile.iterations
+    assert profile.duration < math.inf or profile.iterations or profile.shared_iterations
 
 
 def test_threshold_texts_come_in_order_each_once() -> None:
@@ -322,3 +457,24 @@ def test_a_bad_threshold_mark_is_told_with_its_place(mark: pytest.MarkDecorator,
         threshold_texts([mark.mark], path="tests/test_shop.py", line=12)
 
     assert str(caught.value) == f'{WHERE}{piece}, write for example threshold("p95 < 300ms")'
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("users.csv", "tests/users.csv"),
+        ("deep/users.JSONL", "tests/deep/users.JSONL"),
+        ("../users.csv", "users.csv"),
+        (PurePosixPath("users.csv"), "tests/users.csv"),
+        ("/data/users.csv", "/data/users.csv"),
+    ],
+)
+def test_a_data_file_is_found_from_the_folder_of_the_test(name: Any, path: str) -> None:
+    """Texts and paths; an absolute name stays what it is."""
+    assert merged({"data": name}).data == DataFile(str(name), path, "cycle")
+
+
+def test_data_and_its_end_may_come_from_different_marks() -> None:
+    """The module names the file, the function what happens at its end."""
+    assert merged({"data": "a.csv"}, {"data_end": "fail"}).data == DataFile("a.csv", "tests/a.csv", "fail")
+    assert merged({"users": 3}).data is None

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.options import KafkaSettings, Secret, Settings, add_options, resolve
-from pytest_metersphere.units import UsersOverride
+from pytest_metersphere.units import RateOverride, UsersOverride
 
 native_toml = pytest.mark.skipif(pytest.version_tuple < (9,), reason="native TOML came with pytest 9")
 
@@ -79,6 +79,7 @@ def test_every_option_arrives(session: Session) -> None:
         "--ms-pool=local=400+200",
         "--ms-report-dir=out",
         "--ms-users=50%",
+        "--ms-rate=30/m",
         "--ms-hold=10s",
         "--ms-ramp=500ms",
         "--ms-threshold=p95 < 1s",
@@ -91,6 +92,7 @@ def test_every_option_arrives(session: Session) -> None:
     assert (settings.pool_text, settings.pool_source) == ("local=400+200", "--ms-pool")
     assert settings.report_dir == str(session.path / "out")
     assert (settings.users, settings.hold, settings.ramp) == (UsersOverride(factor=0.5), 10.0, 0.5)
+    assert settings.rate == RateOverride(rate=0.5)
     assert settings.thresholds == ("p95 < 1s", "avg < 1s")
     assert settings.threshold_sources == ("--ms-threshold",) * 2
     assert (settings.preflight, settings.plan) == ("always", True)
@@ -103,6 +105,7 @@ def test_every_variable_arrives(session: Session) -> None:
         PYTEST_MS_POOL="perf",
         PYTEST_MS_REPORT_DIR="out",
         PYTEST_MS_USERS="5",
+        PYTEST_MS_RATE="50%",
         PYTEST_MS_HOLD="10s",
         PYTEST_MS_RAMP="1s",
         PYTEST_MS_THRESHOLD="p95 < 1s\n\n avg < 1s\n",
@@ -112,6 +115,7 @@ def test_every_variable_arrives(session: Session) -> None:
     assert (settings.pool_text, settings.pool_source) == ("perf", "PYTEST_MS_POOL")
     assert settings.report_dir == str(session.path / "out")
     assert (settings.users, settings.hold, settings.ramp) == (UsersOverride(count=5), 10.0, 1.0)
+    assert settings.rate == RateOverride(factor=0.5)
     assert settings.thresholds == ("p95 < 1s", "avg < 1s")
     assert settings.threshold_sources == ("PYTEST_MS_THRESHOLD",) * 2
     assert settings.preflight == "off"
@@ -126,6 +130,7 @@ def test_every_ini_value_arrives(session: Session) -> None:
         "    edge: c",
         "ms_report_dir = out",
         "ms_users = 5",
+        "ms_rate = 50%",
         "ms_hold = 10s",
         "ms_ramp = 1s",
         "ms_thresholds =",
@@ -141,6 +146,7 @@ def test_every_ini_value_arrives(session: Session) -> None:
     assert settings.pools == ("perf: a=1 b=2", "edge: c")
     assert settings.report_dir == str(session.path / "out")
     assert (settings.users, settings.hold, settings.ramp) == (UsersOverride(count=5), 10.0, 1.0)
+    assert settings.rate == RateOverride(factor=0.5)
     assert settings.thresholds == ("p95 < 1s", "cart: avg < 1s")
     assert settings.threshold_sources == ("ini ms_thresholds",) * 2
     assert settings.preflight == "off"
@@ -323,7 +329,7 @@ def test_a_report_folder_may_exist_already(session: Session) -> None:
     assert session.settings().report_dir == str(session.path / "ms-report")
 
 
-@pytest.mark.parametrize("arg", ["--ms-rate=5/s", "--ms-baseline=results.json"])
+@pytest.mark.parametrize("arg", ["--ms-baseline=results.json"])
 def test_an_option_of_a_later_version_is_unknown(session: Session, arg: str) -> None:
     """Nothing is accepted in silence."""
     with pytest.raises(pytest.UsageError, match="unrecognized arguments"):

@@ -1,17 +1,25 @@
-"""What --ms-users, --ms-hold and --ms-ramp make of a load curve."""
+"""What --ms-users, --ms-rate, --ms-hold and --ms-ramp make of a load curve."""
 
 from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
 from pytest_metersphere.scenario.override import apply
 from pytest_metersphere.scenario.profile import Profile, Stage, plain_stages
-from pytest_metersphere.units import UsersOverride, parse_users
+from pytest_metersphere.units import RateOverride, UsersOverride, parse_rate_override, parse_users
+
+
+def rates(*pairs: tuple[float, float]) -> tuple[RateStage, ...]:
+    """Return stages of rates."""
+    return tuple(RateStage(*pair) for pair in pairs)
+
 
 PLAIN = Profile(stages=plain_stages(100, 10.0, 60.0), warmup=5.0)
 WAVES = Profile(stages=(Stage(10.0, 50), Stage(20.0, 200), Stage(5.0, 0)), warmup=5.0)
@@ -104,3 +112,61 @@ def test_scaling_leaves_at_least_one_user(stages: list[Stage], factor: float) ->
 
     assert after.peak >= 1
     assert after.peak == 1 or abs(after.peak - before.peak * factor) <= 0.5
+
+
+OPEN = Profile(
+    stages=plain_stages(80, 0.0, 70.0), arrivals=Arrivals(stages=rates((10.0, 100.0), (60.0, 100.0)))
+)
+RATE_WAVES = Arrivals(stages=rates((10.0, 50.0), (20.0, 200.0), (5.0, 0.0)), places_by_default=True)
+OPEN_WAVES = Profile(stages=plain_stages(200, 0.0, 35.0), arrivals=RATE_WAVES)
+
+
+def test_a_rate_leaves_the_closed_model_alone() -> None:
+    """There is none to replace."""
+    assert apply(PLAIN, rate=RateOverride(rate=5.0)) is PLAIN
+    assert apply(OPEN) is OPEN
+
+
+@pytest.mark.parametrize(("text", "rate"), [("7/s", 7.0), ("50%", 50.0), ("120/m", 2.0)])
+def test_a_rate_replaces_or_scales_a_plain_curve(text: str, rate: float) -> None:
+    """Durations stay, and how many users the scenario says may run at once."""
+    changed = apply(OPEN, rate=parse_rate_override(text))
+
+    assert changed.arrivals is not None
+    assert changed.arrivals.stages == rates((10.0, rate), (60.0, rate))
+    assert changed.stages == OPEN.stages
+
+
+def test_a_rate_scales_every_stage_and_the_users_that_nobody_spoke_of() -> None:
+    """The peak is exact; of the places by default there are as many as the new peak asks for."""
+    changed = apply(OPEN_WAVES, rate=RateOverride(rate=400.0))
+
+    assert changed.arrivals is not None
+    assert changed.arrivals.stages == rates((10.0, 100.0), (20.0, 400.0), (5.0, 0.0))
+    assert changed.peak == 400
+
+
+def test_users_of_the_open_model_are_how_many_may_run_at_once() -> None:
+    """The rate stays."""
+    assert apply(OPEN, users=UsersOverride(count=9)) == msgspec.structs.replace(
+        OPEN, stages=plain_stages(9, 0.0, 70.0)
+    )
+    assert apply(OPEN_WAVES, users=UsersOverride(factor=0.5), rate=RateOverride(rate=60.0)).peak == 30
+
+
+def test_hold_and_ramp_replace_the_stages_of_rates_at_their_peak() -> None:
+    """As they do in the closed model; users may run as long as iterations are due."""
+    changed = apply(OPEN_WAVES, hold=6.0)
+
+    assert changed.arrivals is not None
+    assert changed.arrivals.stages == rates((0.0, 200.0), (6.0, 200.0))
+    assert changed.stages == plain_stages(200, 0.0, 6.0)
+    kept = apply(OPEN, ramp=1.0).arrivals
+    assert kept is not None
+    assert kept.stages == rates((1.0, 100.0), (60.0, 100.0))
+
+
+def test_an_open_load_of_no_time_is_an_error() -> None:
+    """As a closed one."""
+    with pytest.raises(ConfigError, match="a load of 0 s"):
+        apply(OPEN, hold=0.0, ramp=0.0)

@@ -1,14 +1,16 @@
-"""The pauses of a user: think time, and growing ones when a server refuses."""
+"""When a user goes on: think time, a pace, growing pauses when a server refuses; and shared iterations."""
 
 from __future__ import annotations
 
 import socket
+import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_metersphere.engine.failures import ConnectionFailure, RequestTimeout
-from pytest_metersphere.engine.pacing import Pacer
+from pytest_metersphere.engine.pacing import Pacer, SharedIterations
 
 REFUSED = ConnectionFailure("refused", kind="refused", group="refused")
 LADDER = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
@@ -122,3 +124,46 @@ def test_fixtures_that_cannot_be_set_up_are_tried_again_later() -> None:
 
     assert [pacer.pause(ValueError("no"), set_up=False) for _ in range(3)] == [0.1, 0.2, 0.4]
     assert pacer.pause(None) == 0.0
+
+
+def test_think_time_counts_from_the_end_of_an_iteration() -> None:
+    """However long that took."""
+    pacer = Pacer((2, 2), 1)
+
+    assert pacer.due_after(10.0, 17.0, None) == 19.0
+
+
+def test_a_pace_counts_from_when_an_iteration_was_due() -> None:
+    """One that takes longer makes the next one late, and does not move those behind it."""
+    pacer = Pacer((0, 0), 1, pacing=2.0)
+
+    assert pacer.due_after(10.0, 10.5, None) == 12.0
+    assert pacer.due_after(12.0, 17.0, None) == 14.0
+    assert pacer.due_after(14.0, 17.1, None) == 16.0
+
+
+def test_a_server_that_refuses_moves_the_pace() -> None:
+    """The pause that grows is kept, and what follows counts from its end."""
+    pacer = Pacer((0, 0), 1, pacing=0.15)
+
+    assert pacer.due_after(10.0, 10.01, REFUSED) == pytest.approx(10.15)
+    assert pacer.due_after(10.15, 10.16, REFUSED) == pytest.approx(10.36)
+    assert pacer.due_after(10.36, 10.37, None) == pytest.approx(10.51)
+
+
+def test_shared_iterations_are_taken_until_none_is_left() -> None:
+    """By however many users, from threads too."""
+    shared = SharedIterations(1000)
+    taken: list[bool] = []
+
+    def take() -> None:
+        while shared.take():
+            taken.append(True)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (len(taken), shared.left, shared.take()) == (1000, 0, False)

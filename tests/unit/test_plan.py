@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_metersphere.dist.plan import Plan, PlanRow, make_plan, timetable
+from pytest_metersphere.dist.plan import Plan, PlanRow, RateRow, make_plan, rate_timetable, timetable
 from pytest_metersphere.errors import CapacityError
+from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
 from pytest_metersphere.scenario.profile import Profile, Stage, plain_stages
 from pytest_metersphere.units import MAX_USERS
 
@@ -215,3 +216,18 @@ def test_a_plan_is_what_its_list_says() -> None:
 
     assert plan.capacities == (1, 2)
     assert list(plan.owners) == [1, 0, 1]
+
+
+def test_arrivals_are_divided_by_the_users_that_may_run() -> None:
+    """At the ends of the stages and between those of a slope, each node with its part of the rate."""
+    plan = make_plan([30, 10], 40)
+    arrivals = Arrivals(stages=(RateStage(8.0, 100.0), RateStage(10.0, 100.0)))
+
+    assert rate_timetable(plan, arrivals) == [
+        RateRow(0.0, 0.0, (0.0, 0.0)),
+        RateRow(2.0, 25.0, (18.75, 6.25)),
+        RateRow(4.0, 50.0, (37.5, 12.5)),
+        RateRow(6.0, 75.0, (56.25, 18.75)),
+        RateRow(8.0, 100.0, (75.0, 25.0)),
+        RateRow(18.0, 100.0, (75.0, 25.0)),
+    ]

@@ -110,3 +110,46 @@ def test_a_user_is_counted_from_the_moment_it_comes(peak: int, ramp: float, numb
     curve = Profile(stages=plain_stages(peak, ramp, 10.0))
 
     assert curve.users_at(curve.presence(user)[0][0]) == user
+
+
+def test_users_that_come_at_once_begin_one_after_another() -> None:
+    """Evenly within the time between two iterations, in the order of the plan's list."""
+    profile = Profile(stages=plain_stages(400, 0.0, 60.0))
+
+    begins = [profile.stagger(user, 2.0) for user in range(1, 401)]
+
+    assert begins == pytest.approx([(user - 1) * 2.0 / 400 for user in range(1, 401)])
+
+
+@pytest.mark.parametrize(
+    ("users", "hold", "period", "spread"),
+    [(400, 60.0, 2.0, 2.0), (400, 60.0, 600.0, 4.0), (400, 10.0, 600.0, 1.0), (2, 60.0, 600.0, 0.02)],
+    ids=["the period", "10 ms each", "a tenth of the load", "a few users"],
+)
+def test_the_spread_is_bounded(users: int, hold: float, period: float, spread: float) -> None:
+    """A few users, or those of a short load, are not kept waiting."""
+    profile = Profile(stages=plain_stages(users, 0.0, hold))
+
+    assert profile.stagger(users, period) == pytest.approx(spread * (users - 1) / users)
+
+
+def test_users_along_a_ramp_begin_as_they_come() -> None:
+    """They come one after another anyway; so does nobody wait who does not pause."""
+    profile = Profile(stages=(Stage(10.0, 50), Stage(5.0, 50), Stage(0.0, 60), Stage(5.0, 60)))
+
+    assert {profile.stagger(user, 1.0) for user in range(1, 51)} == {0.0}
+    assert [profile.stagger(user, 1.0) for user in (51, 52, 60)] == pytest.approx([0.0, 0.01, 0.09])
+    assert {profile.stagger(user, 0.0) for user in range(1, 61)} == {0.0}
+
+
+@given(st.integers(1, 60), st.integers(1, 500), st.integers(1, 5))
+def test_shared_iterations_are_dealt_exactly(users: int, count: int, workers: int) -> None:
+    """However the users are divided, their shares sum to what was asked for, each within one a user."""
+    profile = Profile(stages=plain_stages(users, 0.0, 60.0), shared_iterations=count)
+    crews = [range(1 + worker, users + 1, workers) for worker in range(workers)]
+
+    shares = [profile.shared_among(crew) for crew in crews]
+
+    assert sum(shares) == count
+    for crew, share in zip(crews, shares, strict=True):
+        assert abs(share - count * len(crew) / users) <= len(crew)

@@ -49,6 +49,16 @@ def test_what_several_workers_did_in_a_second_adds_up() -> None:
     assert (first.users, first.requests, second.users, second.requests) == (3, 2, 4, 5)
 
 
+def test_a_scenario_that_ended_has_no_seconds_behind_its_end() -> None:
+    """Open and packed ones are forgotten; those before stay."""
+    ended = series(0, 1, 2, 3)
+    ended.close(3)
+    ended.end(2)
+
+    assert ended.seconds == 2
+    assert [(begin, slot.requests) for begin, slot in ended.slots()] == [(0, 1), (1, 1)]
+
+
 def test_seconds_keep_what_charts_need() -> None:
     """Failures' texts and service times are dropped, and nothing else, whether a second is packed or not."""
     packed = series(0, 1, 2)

@@ -226,5 +226,5 @@ def test_cpu_is_the_mean_over_all_seconds() -> None:
     collector.add(signed(frame(2, 5, seconds=1, health=[WorkerHealth(0, 0.3, 0.3)])))
     data = collector.slices["s1"]
 
-    assert data.cpu / data.cpu_seconds == pytest.approx((5 * 1.5 + 0.3) / 6)
-    assert data.lag == 0.3
+    assert data.health.cpu / data.cpu_seconds == pytest.approx((5 * 1.5 + 0.3) / 6)
+    assert data.health.lag == 0.3

@@ -24,7 +24,7 @@ from pytest_metersphere.terminal import (
     result_lines,
     table_lines,
 )
-from tests.reports.documents import sample_scenario
+from tests.reports.documents import open_document, sample_scenario
 
 MOMENT = Progress("test_cart", 12, 90.0, 40, 1234, 0.0482, 15000, 0)
 
@@ -57,6 +57,10 @@ def screen(written: str) -> str:
             "test_cart  12 s/1m30s  40 users  1,234/s  p95 48.2 ms  15,000 requests, 150 failed (1%)",
         ),
         (
+            {"dropped": 1234},
+            "test_cart  12 s/1m30s  40 users  1,234/s  p95 48.2 ms  15,000 requests, 1,234 dropped",
+        ),
+        (
             {"note": "Kafka is late"},
             "test_cart  12 s/1m30s  40 users  1,234/s  p95 48.2 ms  15,000 requests  (Kafka is late)",
         ),
@@ -67,7 +71,7 @@ def screen(written: str) -> str:
     ],
 )
 def test_progress_is_one_line(changed: dict[str, Any], line: str) -> None:
-    """Scenario, time, users, rate, p95, requests, and failures when there are any."""
+    """Scenario, time, users, rate, p95, requests, and failures and dropped starts when there are any."""
     fields = {name: getattr(MOMENT, name) for name in Progress.__dataclass_fields__}
 
     assert progress_line(Progress(**fields | changed)) == line
@@ -144,6 +148,29 @@ def test_the_plan_is_a_table() -> None:
         "  30 s      5000  4000              1000",
         "   end         0     0                 0",
     ]
+
+
+def test_arrivals_have_a_table_of_their_own() -> None:
+    """How many iterations a second start on each node, below who gets how many users."""
+    rates = [(0.0, 0.0, (0.0, 0.0)), (30.0, 50.0, (37.5, 12.5))]
+
+    lines = list(plan_lines("test_cart", ["a", "b"], [30, 10], [(0.0, 40, (30, 10))], rates))
+
+    assert lines[-3:] == [
+        "  time  rate       a       b",
+        "   0 s   0/s     0/s     0/s",
+        "  30 s  50/s  37.5/s  12.5/s",
+    ]
+
+
+def test_what_became_of_scheduled_iterations_is_told() -> None:
+    """Below the times, and below the ledger; the closed model has no word of it."""
+    (result,) = open_document().scenarios
+    equation = "1,000 iterations scheduled = 960 started + 40 dropped"
+
+    assert f"  {equation}" in list(result_lines(result))
+    assert f"starts: {equation}" in list(table_lines(result))
+    assert not any("scheduled" in line for line in table_lines(sample_scenario()))
 
 
 def test_a_result_begins_with_its_verdict() -> None:

@@ -45,6 +45,8 @@ def marked(text: str) -> str:
         ("requests >= 1000", "requests", ">=", 1000.0, "count"),
         ("iterations != 0", "iterations", "!=", 0.0, "count"),
         ("failed_iterations == 0", "failed_iterations", "==", 0.0, "count"),
+        ("dropped_iterations == 0", "dropped_iterations", "==", 0.0, "count"),
+        ("dropped_rate < 5%", "dropped_rate", "<", 0.05, "fraction"),
     ],
 )
 def test_every_metric_is_read_in_its_own_unit(
@@ -137,6 +139,8 @@ def test_bare_star_is_everything(text: str, *, everything: bool) -> None:
         ("rps(service) > 5", "rps(service)", "only durations"),
         ("cart: iterations > 5", "cart", "have no label"),
         ("cart: failed_iterations < 5", "cart", "have no label"),
+        ("cart: dropped_iterations < 5", "cart", "have no label"),
+        ("cart: dropped_rate < 5%", "cart", "have no label"),
         ("*: iteration_error_rate < 5%", "*", "have no label"),
         (": p95 < 1s", ":", "label before the colon is empty"),
         ("login: < 1s", "<", "metric before '<' is missing"),

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.units import (
     MAX_USERS,
+    RateOverride,
     UsersOverride,
     format_duration,
     format_percentage,
+    format_rate,
     format_size,
     parse_duration,
     parse_percentage,
     parse_rate,
+    parse_rate_override,
     parse_users,
 )
 
@@ -184,3 +187,36 @@ def test_what_is_not_a_number_of_users_is_refused(text: str) -> None:
 def test_users_replace_or_scale_a_peak(text: str, peak: int, users: int) -> None:
     """Halves are rounded up, and one user is always left."""
     assert parse_users(text).applied_to(peak) == users
+
+
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [
+        ("50/s", RateOverride(rate=50.0)),
+        (" 90 / m ", RateOverride(rate=1.5)),
+        ("50%", RateOverride(factor=0.5)),
+        ("250 %", RateOverride(factor=2.5)),
+    ],
+)
+def test_a_rate_override_is_a_rate_or_a_factor(text: str, override: RateOverride) -> None:
+    """A percentage scales."""
+    assert parse_rate_override(text) == override
+
+
+@pytest.mark.parametrize("text", ["", "50", "0/s", "0%", "-5/s", "5/d", "99999999/s", "1e3/s", "5 %%"])
+def test_what_is_no_rate_override_is_refused(text: str) -> None:
+    """The message shows both ways to write one."""
+    with pytest.raises(
+        ConfigError, match=re.escape(f"{text!r} is not an arrival rate, write for example 50/s")
+    ):
+        parse_rate_override(text)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(200.0, "200/s"), (0.5, "0.5/s"), (1 / 3, "0.3333/s"), (12345.6, "12346/s"), (0, "0/s")],
+)
+def test_rates_are_written_as_they_are_read(rate: float, text: str) -> None:
+    """Four digits below a thousand a second, whole numbers above."""
+    assert format_rate(rate) == text
+    assert parse_rate(text) == pytest.approx(rate, rel=1e-3)

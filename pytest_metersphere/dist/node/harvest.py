@@ -80,6 +80,9 @@ class Harvest:
             totals.failures += tally.failures
             totals.exchanges += tally.exchanges
             totals.interrupted += tally.interrupted
+            totals.scheduled_iterations += tally.scheduled_iterations
+            totals.started_iterations += tally.started_iterations
+            totals.dropped_iterations += tally.dropped_iterations
 
     def leave(self, worker: int) -> None:
         """Wait no longer for a worker."""

@@ -18,8 +18,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from pytest_metersphere.engine.messages import Second
-from pytest_metersphere.metrics.frame import Phase, Tally, WorkerHealth
+from pytest_metersphere.metrics.frame import Phase, Tally, WorkerHealth, merged_health
 
 GRACE = 2.0
 """Seconds after a second's end for which it waits for late workers."""
@@ -62,7 +64,7 @@ class _Reports:
             for tally, more in zip(known, second.tallies, strict=True):
                 tally.merge_parallel(more)
         if second.health is not None:
-            self.health[worker] = WorkerHealth(worker, second.health.cpu, second.health.lag_p99)
+            self.health[worker] = msgspec.structs.replace(second.health, worker=worker)
 
 
 class Seconds:
@@ -184,7 +186,4 @@ def _health(reports: Sequence[_Reports]) -> list[WorkerHealth]:
     for each in reports:
         for worker, health in each.health.items():
             by_worker.setdefault(worker, []).append(health)
-    return [
-        WorkerHealth(worker, sum(one.cpu for one in found) / len(found), max(one.lag_p99 for one in found))
-        for worker, found in sorted(by_worker.items())
-    ]
+    return [merged_health(found) for _, found in sorted(by_worker.items())]

@@ -24,8 +24,8 @@ from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.wire import CheckAnswer, CheckRequest, Spoken, StartRequest, StopRequest
 from pytest_metersphere.units import format_size
 
-MAX_REQUEST = 16 << 20
-"""Largest `request` part of a start request, in bytes."""
+MAX_REQUEST = 48 << 20
+"""Largest `request` part of a start request, in bytes; rows of data files are most of a large one."""
 MAX_JSON = 1 << 20
 """Largest JSON body, in bytes."""
 MAX_WAIT = 10.0

@@ -16,7 +16,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_metersphere.dist.bundle import BundleError, unpack
@@ -95,7 +95,7 @@ class Slice:
         self._watching: asyncio.Task[None] | None = None
         self._go_at: float | None = None
         self._force_at = math.inf
-        self._ended_at = 0.0
+        self._ends = [0.0] * len(request.parts)
         self._stopped = False
         self._reason = self._detail = self._aborted = ""
         self._losses: list[WorkerLoss] = []
@@ -284,22 +284,29 @@ class Slice:
             self._enter("ready")
 
     def _on_ended(self, worker: WorkerProcess, message: Ended) -> None:
-        if not 0 <= message.at <= self._elapsed:
-            raise WireError(f"an end {message.at} s after go is reported {self._elapsed:.1f} s after go")
+        ends = message.ends or [message.at] * len(self._ends)
+        if len(ends) != len(self._ends):
+            raise WireError(f"{len(ends)} ends are reported for {len(self._ends)} scenarios")
+        for end in (message.at, *ends):
+            if not 0 <= end <= self._elapsed:
+                raise WireError(f"an end {end} s after go is reported {self._elapsed:.1f} s after go")
         worker.finished.set_result(None)
-        self._ended_at = max(self._ended_at, message.at)
+        self._note_ends(ends)
         self._harvest.leave(worker.number)
         self._gather()
         if message.aborted and not self._aborted:
             self._aborted = message.aborted
             self.stop(0.0)
 
+    def _note_ends(self, ends: Sequence[float]) -> None:
+        self._ends = [max(pair) for pair in zip(self._ends, ends, strict=True)]
+
     def _part_with(self, worker: WorkerProcess, how: str) -> None:
         """Go on without a worker of which nothing is left."""
         if self._go_at is None:
             self._fail(f"worker {worker.number} ended before go: {how}")
         elif not worker.finished.done():
-            self._ended_at = max(self._ended_at, self._elapsed)
+            self._note_ends([self._elapsed] * len(self._ends))
             if worker.fault or not worker.put_down:
                 self._losses.append(
                     WorkerLoss(worker=worker.number, pid=worker.pid, second=int(self._elapsed), reason=how)
@@ -332,12 +339,13 @@ class Slice:
 
     def _finish(self) -> None:
         if self._go_at is not None:
-            self._harvest.finish(self._ended_at)
+            self._harvest.finish(max(self._ends))
         self._manifest = Manifest(
             slice=self.request.slice,
             incarnation=self._incarnation,
             last_sequence=self._harvest.last_sequence,
-            ended_at=self._ended_at,
+            ended_at=max(self._ends),
+            ends=list(self._ends) if self._go_at is not None else [],
             stopped=self._stopped,
             reason=self._reason,
             aborted=self._aborted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -28,16 +29,27 @@ Receiver = Callable[["WorkerProcess", FromWorker], None]
 
 
 def deal(parts: Sequence[Part], workers: int) -> list[list[Part]]:
-    """Return the parts of each worker: worker w has the users at w, w + workers and so on."""
+    """Return the parts of each worker: worker w has the users at w, w + workers and so on, over all parts."""
+    begins = itertools.accumulate((len(part.users) for part in parts), initial=0)
+    firsts = [-begin % workers for begin in begins]
     return [
-        [msgspec.structs.replace(part, users=part.users[worker::workers]) for part in parts]
+        [
+            _only(part, part.users[(first + worker) % workers :: workers])
+            for part, first in zip(parts, firsts, strict=False)
+        ]
         for worker in range(workers)
     ]
 
 
+def _only(part: Part, users: list[int]) -> Part:
+    """Return the part with these of its users, and their rows."""
+    rows = part.rows.only_of(users) if part.rows is not None else None
+    return msgspec.structs.replace(part, users=users, rows=rows)
+
+
 def workers_for(parts: Sequence[Part], limit: int) -> int:
     """Return how many workers the parts need: one for each user, at most `limit`, at least one."""
-    return max(1, min(limit, max((len(part.users) for part in parts), default=1)))
+    return max(1, min(limit, sum(len(part.users) for part in parts)))
 
 
 def worker_environment() -> dict[str, str]:
