@@ -16,6 +16,7 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
@@ -114,6 +115,7 @@ class LoadSession:
         if self.settings.kafka is not None:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
+        self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
         if self.settings.preflight != "off":
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenarios in runs:

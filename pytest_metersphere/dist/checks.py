@@ -86,7 +86,7 @@ def _findings(node: Node, wanted: Wanted) -> Iterator[Check]:
         yield versions
         if not versions.ok:
             return
-        yield _clock(node, clock_offset(info.clock, asked, answered))
+        yield clock_check(node.name, clock_offset(info.clock, asked, answered))
         yield from _own_findings(node, client, wanted)
 
 
@@ -100,14 +100,15 @@ def _versions(node: Node, info: NodeInfo, wanted: Wanted) -> Check:
     )
 
 
-def _clock(node: Node, offset: float) -> Check:
+def clock_check(node: str, offset: float) -> Check:
+    """Return whether a node's clock is right; `offset` is in seconds, ahead of ours."""
     if abs(offset) <= CLOCK_LIMIT:
         return Check(name="clock", ok=True, detail=f"is {format_duration(abs(offset))} off")
     where = "ahead of" if offset > 0 else "behind"
     return Check(
         name="clock",
         ok=False,
-        detail=f"node {node.name}: its clock is {format_duration(abs(offset))} {where} the controller's",
+        detail=f"node {node}: its clock is {format_duration(abs(offset))} {where} the controller's",
         hint=f"set both by the same time server (NTP); at most {format_duration(CLOCK_LIMIT)} are allowed",
     )
 

@@ -100,6 +100,11 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.prefix}.results"
 
     @property
+    def control_topic(self) -> str:
+        """Return the name of the topic by which slices on stock nodes are spoken to."""
+        return f"{self.prefix}.control"
+
+    @property
     def tls(self) -> bool:
         """Return whether connections are encrypted."""
         return self.security_protocol in ("SSL", "SASL_SSL")

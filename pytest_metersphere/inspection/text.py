@@ -77,6 +77,7 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
             "node": one_line(node.name),
             "address": node.address or _NOTHING,
             "state": node.state,
+            "kind": node.kind,
             "version": _text(node.version),
             "python": _text(node.python),
             "capacity": _number(node.capacity),
@@ -92,6 +93,8 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
         dull.add("declared")
     if all(node.name == (node.address or node.name) for node in nodes):
         dull.add("address")
+    if all(node.kind != "stock" for node in nodes):
+        dull.add("kind")
     told = [{key: row[key] for key in row if key not in dull} for row in rows]
     yield from _table(told, width, spare=("python", "declared", "address"))
 

@@ -15,12 +15,13 @@ NodeState = Literal[
     "clock off",
     "other version",
     "wrong token",
-    "stock",
+    "not set up",
     "not ours",
     "unwell",
     "unknown host",
     "down",
 ]
+NodeKind = Literal["ours", "stock", "unknown"]
 TopicState = Literal["there", "missing", "loses frames", "takes nothing", "unknown"]
 
 
@@ -33,6 +34,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         state: how it is.
         ok: whether load can run on it, as far as this tells.
         detail: what is to be said of it, and what to do; empty when all is well.
+        kind: one of our node-controllers, or a stock MeterSphere one.
         version: version of pytest-metersphere there.
         python: version of Python there.
         capacity: users that it may carry, as it says.
@@ -49,6 +51,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: NodeState
     ok: bool
     detail: str = ""
+    kind: NodeKind = "unknown"
     version: str | None = None
     python: str | None = None
     capacity: int | None = None

@@ -49,10 +49,16 @@ class Trial:
         """Return whether a test was run, here or on a node."""
         return self._mark.exists()
 
-    def run(self, *options: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Done:
+    def run(
+        self,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        patience: float = PATIENCE,
+    ) -> Done:
         """Run pytest on the project, with the token of the tests' nodes unless `env` has another."""
         full = {"PYTEST_MS_TOKEN": TOKEN, "RES_OPTIONS": "attempts:1 timeout:1"} | dict(env or {})
-        return self.project.run(*options, env=full, prefix=prefix, limit=PATIENCE)
+        return self.project.run(*options, env=full, prefix=prefix, limit=patience)
 
     def refuses(self, *options: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> str:
         """Run pytest, which must end with exit code 4, having run nothing; return its only message."""

@@ -209,12 +209,15 @@ class Slice:
         """Wait until the state is no longer this one, at most so many seconds."""
         await self._wait(lambda: self.state != state, seconds)
 
-    async def frames(self, after: int, seconds: float) -> FrameBatch:
-        """Return the frames above a sequence; wait for one, or for other news, if there is none."""
+    async def frames(self, after: int, seconds: float, limit: int | None = None) -> FrameBatch:
+        """Return the frames above a sequence; wait for one, or for other news, if there is none.
+
+        They are `limit` bytes at most, BATCH without a limit, unless one alone is larger.
+        """
         spool = self._harvest.spool
         known = (self.state, len(self._losses))
         await self._wait(lambda: spool.holds_more_than(after) or self._has_news(known), seconds)
-        batch = spool.read(after, BATCH)
+        batch = spool.read(after, BATCH if limit is None else limit)
         last = batch[-1][0] if batch else after
         return FrameBatch(
             frames=[frame for _, frame in batch],
