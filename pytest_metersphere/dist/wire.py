@@ -51,6 +51,9 @@ class NodeInfo(msgspec.Struct, kw_only=True):
         clock: the node's wall clock, seconds since the epoch.
         pid: process id of the node-controller.
         slices: ids of the slices it holds.
+        launcher: what slices run in there, `process` or `docker`.
+        image: with Docker, name and tag of the image.
+        trouble: why it can start no slice now, and what to do; empty when it can.
     """
 
     protocol: int
@@ -63,6 +66,9 @@ class NodeInfo(msgspec.Struct, kw_only=True):
     clock: float
     pid: int
     slices: list[str] = []
+    launcher: str = "process"
+    image: str = ""
+    trouble: str = ""
 
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
