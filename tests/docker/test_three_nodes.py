@@ -6,6 +6,7 @@ import pytest
 
 from tests.docker.conftest import Start
 from tests.docker.engine import Engine
+from tests.docker.slices import names
 from tests.machines.conftest import Shopping
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.timeout(300)]
@@ -24,4 +25,4 @@ def test_a_run_in_containers(kind: str, start: Start, shopping: Shopping, docker
     assert (result.ledger.lost, result.ledger.duplicates, result.ledger.rejected) == (0, 0, 0)
     assert result.ledger.sent == result.ledger.received > 0
     assert result.ledger.exchanges == shopping.served > 0
-    assert docker_engine.client.containers.list(all=True) == []
+    assert names(docker_engine) == []

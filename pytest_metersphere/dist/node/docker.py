@@ -33,6 +33,7 @@ SLICE_LABEL = "io.pytest-metersphere.slice"
 
 _PULL_LIMIT = 600.0
 _POLL = 0.05
+_ALIVE = ("created", "running", "paused")
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
@@ -190,7 +191,7 @@ class Engine:
         """Return whether a container has ended, or is not there."""
         with self._client() as client:
             try:
-                return client.containers.get(container).status not in ("created", "running", "paused")
+                return client.containers.get(container).status not in _ALIVE
             except NotFound:
                 return True
 
@@ -204,15 +205,18 @@ class Engine:
         with self._client() as client:
             try:
                 found = client.containers.get(container)
-                while found.status in ("created", "running", "paused"):
+                while found.status in _ALIVE:
                     if time.monotonic() > deadline:
                         raise DockerTrouble("it runs on, but its first process does not answer")
                     time.sleep(_POLL)
                     found.reload()
-                state = found.attrs["State"]
                 output = found.logs(tail=LAST_LINES).decode(errors="replace").strip()
-            except NotFound:
-                raise DockerTrouble("it was removed") from None
+            except APIError as error:
+                # the engine answers with 409 while it removes the container, with 404 afterwards
+                if error.status_code in (404, 409):
+                    raise DockerTrouble("it was removed") from None
+                raise
+        state = found.attrs["State"]
         return End(code=state["ExitCode"], out_of_memory=state["OOMKilled"], output=output)
 
     def kill(self, container: str) -> None:
@@ -237,7 +241,8 @@ class Engine:
         removed = []
         wanted = self._config.node
         with self._client() as client:
-            for found in client.containers.list(all=True, filters={"label": f"{NODE_LABEL}={wanted}"}):
+            label = {"label": f"{NODE_LABEL}={wanted}"}
+            for found in client.containers.list(all=True, filters=label, ignore_removed=True):
                 if found.labels.get(NODE_LABEL) == wanted:
                     removed.append(str(found.name))
                     with contextlib.suppress(NotFound):
