@@ -241,8 +241,10 @@ class Engine:
         removed = []
         wanted = self._config.node
         with self._client() as client:
-            label = {"label": f"{NODE_LABEL}={wanted}"}
-            for found in client.containers.list(all=True, filters=label, ignore_removed=True):
+            marked = client.containers.list(
+                all=True, filters={"label": f"{NODE_LABEL}={wanted}"}, ignore_removed=True
+            )
+            for found in marked:
                 if found.labels.get(NODE_LABEL) == wanted:
                     removed.append(str(found.name))
                     with contextlib.suppress(NotFound):
