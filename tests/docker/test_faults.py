@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,7 @@ from tests.docker.engine import BASE, Engine
 from tests.docker.slices import NODE, names, node
 from tests.fakes.nodes import NodeThread, config, eventually, free_port
 from tests.machines.conftest import LIMIT, Shopping
+from tests.plugin.remote import TOKEN
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.timeout(300)]
 NODE_LABEL = "io.pytest-metersphere.node"
@@ -53,6 +56,13 @@ def test_an_image_that_is_not_there_ends_before_any_load(start: Start, shopping:
     pool = start("--image=pytest-metersphere-runner:nowhere", capacities=(40,))
     code = shopping.run(*BROWSE, f"--ms-pool={pool.text}")
     (client,) = pool.clients
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest_metersphere", "status", f"--pool={pool.text}"],
+        env=os.environ | {"PYTEST_MS_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     advice = (
         "image pytest-metersphere-runner:nowhere is not on this machine; build it (deploy/runner.Dockerfile)"
@@ -60,6 +70,10 @@ def test_an_image_that_is_not_there_ends_before_any_load(start: Start, shopping:
     assert code == 4
     assert advice in " ".join(shopping.output.split())
     assert advice in client.info().trouble
+    assert status.returncode == 1
+    (row,) = (line for line in status.stdout.splitlines() if line.startswith(pool.text))
+    assert {"unwell", "docker"} <= set(row.split())
+    assert advice in " ".join(status.stdout.split())
 
 
 def test_packages_must_be_in_the_image(docker_engine: Engine, start: Start, shopping: Shopping) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.plugin.remote import remote_node
 @pytest.mark.needs_docker
 @pytest.mark.timeout(300)
 def test_each_option_reaches_the_container(start: Start, docker_engine: Engine, runner_image: str) -> None:
-    """Network, memory, cores, processes and variables; a node without --workers takes as many as cores."""
+    """Network, memory, cores, processes and variables, given or handed on."""
     pool = start(
         "--launcher=docker",
         f"--image={runner_image}",
@@ -28,7 +29,7 @@ def test_each_option_reaches_the_container(start: Start, docker_engine: Engine, 
         "--cpus=0.5",
         "--pids=77",
         "--env=SHOP=tea",
-        "--env=PATH",
+        "--env=HOME",
         capacities=(40,),
     )
     (client,) = pool.clients
@@ -40,7 +41,7 @@ def test_each_option_reaches_the_container(start: Start, docker_engine: Engine, 
     host = found["HostConfig"]
     assert (host["NetworkMode"], host["Memory"], host["MemorySwap"]) == ("none", 300 << 20, 300 << 20)
     assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 77)
-    assert "SHOP=tea" in found["Config"]["Env"]
+    assert {"SHOP=tea", f"HOME={Path.home()}"} <= set(found["Config"]["Env"])
     assert (told.launcher, told.image, told.trouble) == ("docker", runner_image, "")
     assert names(docker_engine) == []
 

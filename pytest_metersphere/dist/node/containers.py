@@ -216,8 +216,8 @@ class _Container:
         with await asyncio.to_thread(self._prepare) as listener:
             self._id = await asyncio.to_thread(self._engine.start, self._recipe())
             self._control = await self._call(listener)
-        await asyncio.to_thread((self._door / _SOCKET).unlink)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._hear)
+        await asyncio.to_thread((self._door / _SOCKET).unlink)
 
     def _prepare(self) -> socket.socket:
         """Let the container's user read the tree, whose folder stays private; listen for the container."""
@@ -357,7 +357,7 @@ class _Container:
             with contextlib.suppress(DockerTrouble):
                 self._engine.kill(self._id)
             return f"container {self.name} is lost: {error}"
-        return self._told(end)
+        return f"container {self.name} was killed by its node" if self._wanted_end else self._told(end)
 
     def _told(self, end: End) -> str:
         if end.out_of_memory:
