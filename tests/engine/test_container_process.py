@@ -59,7 +59,8 @@ class Keeper:
 
     def hear(self) -> FromContainer:
         """Return the next message."""
-        return self._decoder.decode(self.sock.recv(MAX_PACKET))
+        message: FromContainer = self._decoder.decode(self.sock.recv(MAX_PACKET))
+        return message
 
     def close(self) -> None:
         """Hang up, and leave nothing."""
