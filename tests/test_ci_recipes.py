@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from docs.generate import PAGE
+from tests.action.runner import read_action
 from tests.evidence import rows
 from tests.kafka.broker import HINT, Broker, Recipe, jars
 from tests.parts import require
@@ -76,7 +77,10 @@ def test_it_keeps_to_the_schema_of_its_system(name: str, tmp_path: Path) -> None
 
 
 def test_inputs_and_outputs_are_those_of_the_action() -> None:
-    """What is given to the action and taken from it stands in the tables."""
+    """The tables list what action.yml has; what recipes give and take is among it."""
+    action = read_action()
+    assert listed("input") == set(action["inputs"])
+    assert listed("output") == set(action["outputs"])
     given = {key for step in steps() if step.get("uses", "").startswith(OURS) for key in step["with"]}
     taken = {
         name for text in RECIPES.values() for name in re.findall(r"steps\.load\.outputs\.([\w-]+)", text)
