@@ -38,6 +38,8 @@ KAFKA_WAIT = 5.0
 """Seconds that a node may take to find out whether it reaches Kafka."""
 KAFKA_WAIT = 5.0
 """Seconds more that a node may take to find out whether it reaches Kafka."""
+IMAGE_WAIT = 25.0
+"""Seconds more that a node may take to look into the image that its slices run in."""
 START_WAIT = 60.0
 """Seconds that a node may take to unpack a bundle and to start its workers."""
 DELETE_WAIT = 15.0
@@ -185,7 +187,7 @@ class NodeClient:
 
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Ask whether it could take a slice now."""
-        wait = KAFKA_WAIT if request.kafka is not None else 0.0
+        wait = IMAGE_WAIT + (KAFKA_WAIT if request.kafka is not None else 0.0)
         return self._json("POST", "/v1/check", CheckAnswer, wait=wait, **_json_body(request))
 
     def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:

@@ -145,6 +145,8 @@ def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
         free=info.free if spec.capacity is None else min(info.free, spec.capacity),
         slices=len(info.slices),
         workers=info.workers,
+        launcher=info.launcher,
+        image=info.image,
         clock_offset=offset,
     )
 
@@ -180,6 +182,8 @@ def _judged(info: NodeInfo, offset: float) -> tuple[NodeState, str]:
         where = "ahead of" if offset > 0 else "behind"
         off = f"its clock is {format_duration(abs(offset))} {where} this machine's"
         return "clock off", f"{off}; set both by the same time server (NTP)"
+    if info.trouble:
+        return "unwell", info.trouble
     return "up", ""
 
 

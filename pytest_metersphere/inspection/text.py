@@ -84,6 +84,7 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
             "declared": _number(node.declared),
             "free": _number(node.free),
             "slices": _number(node.slices),
+            "launcher": _text(node.launcher),
             "clock": _NOTHING if node.clock_offset is None else f"{node.clock_offset:+.1f} s",
         }
         for node in nodes
@@ -95,8 +96,10 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
         dull.add("address")
     if all(node.kind != "stock" for node in nodes):
         dull.add("kind")
+    if all(node.launcher in (None, "process") for node in nodes):
+        dull.add("launcher")
     told = [{key: row[key] for key in row if key not in dull} for row in rows]
-    yield from _table(told, width, spare=("python", "declared", "address"))
+    yield from _table(told, width, spare=("python", "declared", "address", "launcher"))
 
 
 def _kafka_lines(kafka: KafkaStatus, width: int | None) -> Iterator[str]:

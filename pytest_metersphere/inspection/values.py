@@ -42,6 +42,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         free: users that it could take now; of those that the pool declares, if it declares any.
         slices: slices that it holds.
         workers: worker processes that a slice may have there.
+        launcher: what slices run in there, `process` or `docker`.
+        image: with Docker, name and tag of the image; empty without.
         clock_offset: seconds that its clock is ahead of this machine's, at least; negative when behind.
         seconds: how long it took to find all this.
     """
@@ -59,6 +61,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     free: int | None = None
     slices: int | None = None
     workers: int | None = None
+    launcher: str | None = None
+    image: str | None = None
     clock_offset: float | None = None
     seconds: float = 0.0
 

@@ -160,6 +160,8 @@ def make_runner(own: Engine) -> str:
     Raises:
         EngineError: a part is missing, or a step failed.
     """
+    if sys.version_info[:2] != PYTHON:
+        raise EngineError(f"Python {PYTHON[0]}.{PYTHON[1]}, which its Debian has, for the tests, too")
     source = _fingerprint()
     with contextlib.suppress(ImageNotFound):
         if own.client.images.get(RUNNER).labels.get(_SOURCE_LABEL) == source:
@@ -245,10 +247,6 @@ def _own_wheel(folder: Path) -> None:
 
 
 def _pip(*arguments: str) -> None:
-    if sys.version_info[:2] != PYTHON:
-        raise EngineError(
-            f"Python {PYTHON[0]}.{PYTHON[1]}, as the image's Debian has: start the tests with it"
-        )
     _run([sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments])
 
 
