@@ -24,7 +24,6 @@ from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import CapacityError, ConfigError, PreflightError
 from pytest_metersphere.reports.wording import plural
 from pytest_metersphere.scenario.model import Scenario
-from pytest_metersphere.scenario.profile import places
 from pytest_metersphere.units import format_size
 
 MAX_ROWS = 32 << 20
@@ -68,15 +67,15 @@ class Planned:
         users = self.plan.users_of(node)
         rows = self.rows.only_of(users) if self.rows is not None else None
         return msgspec.structs.replace(
-            part, scenario=self._with_its_places(), users=users, rows=rows, before=self.before
+            part, scenario=self._with_its_start(), users=users, rows=rows, before=self.before
         )
 
-    def _with_its_places(self) -> Scenario:
-        """Return the scenario; in the open model every arrival falls on the place of a user that starts."""
+    def _with_its_start(self) -> Scenario:
+        """Return the scenario; what users have together falls on those of them that start."""
         profile = self.scenario.profile
-        if profile.arrivals is None or profile.peak == self.plan.users:
+        if profile.peak == self.plan.users:
             return self.scenario
-        fewer = msgspec.structs.replace(profile, stages=places(self.plan.users, profile.arrivals))
+        fewer = msgspec.structs.replace(profile, starting=self.plan.users)
         return msgspec.structs.replace(self.scenario, profile=fewer)
 
     def without_row(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.wheel import built_wheel
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LIST_TEMPLATES = """
@@ -52,14 +53,7 @@ def _run(folder: Path, *command: str | Path) -> str:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources, so that no leftover of an older build gets in."""
-    sources = tmp_path_factory.mktemp("sources")
-    for folder in ("pytest_metersphere", "templates"):
-        shutil.copytree(_ROOT / folder, sources / folder)
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(_ROOT / file, sources)
-    target = tmp_path_factory.mktemp("wheel")
-    _run(sources, sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, ".")
-    return next(target.glob("*.whl"))
+    return built_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

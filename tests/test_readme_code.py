@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tests.action.runner import Job
 from tests.fakes.sessions import wait_until
 from tests.plugin.projects import Project, environment
 from tests.readme import ENGLISH, ROOT, Block, Readme
+from tests.wheel import copied_sources
 
 _BLOCKS = Readme(ENGLISH).blocks
 _CLOSED = "@pytest.mark.load_scenario(\n    users="
@@ -100,11 +100,7 @@ def test_installing_the_wheel(tmp_path: Path) -> None:
     # pip and the dependencies are borrowed from this environment, so that nothing is fetched
     borrowed = next(home.glob("lib/python*/site-packages")) / "borrowed.pth"
     borrowed.write_text(sysconfig.get_path("purelib") + "\n")
-    checkout = tmp_path / "checkout"
-    for folder in ("pytest_metersphere", "templates"):
-        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, checkout)
+    checkout = copied_sources(tmp_path / "checkout")
     path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
     offline = {"PATH": path, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PYTEST_PLUGINS": ""}
     for line in _lines("python -m pip wheel"):

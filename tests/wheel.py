@@ -52,9 +52,14 @@ def main() -> int:
 
 def built_wheel(home: Path) -> Path:
     """Build the wheel from a copy of the sources into a folder, and return it."""
-    sources = _copy(_SOURCES, home / "sources")
+    sources = copied_sources(home / "sources")
     _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", home, sources)
     return next(home.glob("*.whl"))
+
+
+def copied_sources(target: Path) -> Path:
+    """Copy what a wheel is built from, and nothing that a build has left, into a new folder; return it."""
+    return _copy(_SOURCES, target)
 
 
 def _environment(home: Path, python: str, pytest: str, wheel: Path) -> Path:

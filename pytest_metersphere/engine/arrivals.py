@@ -130,5 +130,5 @@ class Schedule:
 def _arrivals(part: int, profile: Profile, users: Sequence[int]) -> Iterator[tuple[float, int]]:
     arrivals = profile.arrivals
     if arrivals is not None:
-        for due in arrivals.due(users, profile.peak):
+        for due in arrivals.due(users, profile.starting or profile.peak):
             yield due, part

@@ -51,6 +51,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         graceful_stop: seconds that a running iteration gets to end when its user must go.
         shared_iterations: how many iterations all users together run at most, None for no limit.
         arrivals: when iterations are due, None in the closed model.
+        starting: how many of the users start, when those without a row do not; None for all. Shared
+            iterations and arrivals fall on these.
     """
 
     stages: tuple[Stage, ...]
@@ -59,6 +61,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     graceful_stop: float = 30.0
     shared_iterations: int | None = None
     arrivals: Arrivals | None = None
+    starting: int | None = None
 
     @property
     def duration(self) -> float:
@@ -107,7 +110,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         They are dealt in the order of the plan's list: one for each user from user 1 on, then from the
         first one again.
         """
-        whole, left = divmod(self.shared_iterations or 0, self.peak)
+        whole, left = divmod(self.shared_iterations or 0, self.starting or self.peak)
         return whole * len(users) + sum(1 for user in users if user <= left)
 
     def presence(self, user: int) -> list[tuple[float, float]]:

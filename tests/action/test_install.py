@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.action.runner import ROOT, Job, StepResult
+from tests.wheel import copied_sources
 
 _HAS_IT = "import pytest_metersphere.ci, importlib.metadata as m; print(m.version('pytest-metersphere'))"
 
@@ -23,11 +23,7 @@ def job(tmp_path: Path) -> Job:
     venv.create(home, symlinks=True)
     borrowed = next(home.glob("lib/python*/site-packages")) / "borrowed.pth"
     borrowed.write_text(sysconfig.get_path("purelib") + "\n")
-    action = tmp_path / "action"
-    for name in ("pytest_metersphere", "templates"):
-        shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, action)
+    action = copied_sources(tmp_path / "action")
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     # nothing is fetched: what pip needs is there

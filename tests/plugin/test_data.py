@@ -254,7 +254,7 @@ def test_a_row_without_a_file_is_an_error_that_names_the_mark(project: Project, 
         ("data=7", "", ["load_scenario(data=7): 7 is not the name of a file"]),
         ('data_end="stop"', "", ["there is no data that could end", 'data="users.csv"']),
         ('data="users.csv", data_end="stopp"', "a\n1\n", ["'stopp' is none of", "did you mean 'stop'?"]),
-        ('date="users.csv"', "", ["no keyword 'date'", "did you mean 'data'?"]),
+        ('dat="users.csv"', "", ["no keyword 'dat'", "did you mean 'data'?"]),
     ],
 )
 @pytest.mark.parametrize("args", [(), ("--ms-pool=local",)], ids=["functional", "pool"])

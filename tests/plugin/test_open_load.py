@@ -71,6 +71,36 @@ def test_iterations_are_shared_over_several_nodes(project: Project) -> None:
     assert done.counts == {"passed": 1}, done.text
 
 
+def test_who_has_no_row_leaves_nothing_undone(project: Project) -> None:
+    """Shared iterations and arrivals are those of the users that start, and as many as were asked for."""
+    project.write("users.csv", "name\nann\nbob\ncat")
+    project.write(
+        "test_rows.py",
+        """
+        import pytest
+
+        @pytest.mark.load_scenario(users=10, shared_iterations=20, data="users.csv", data_end="stop")
+        async def test_shared(vu):
+            with vu.sample(vu.data["name"]):
+                await vu.sleep(0)
+
+        @pytest.mark.load_scenario(
+            rate="50/s", hold="1s", max_users=10, data="users.csv", data_end="stop"
+        )
+        async def test_open(vu):
+            with vu.sample(vu.data["name"]):
+                await vu.sleep(0)
+        """,
+    )
+
+    done = project.run("--ms-pool=local=6+4")
+
+    shared, arriving = done.scenario("test_shared"), done.scenario("test_open")
+    assert shared.totals.iterations == 20, done.text
+    assert (arriving.ledger.scheduled, arriving.validity.reasons) == (50, []), done.text
+    assert {label.name for label in shared.labels + arriving.labels} <= {"ann", "bob", "cat"}
+
+
 def test_a_pace_spreads_iterations_over_the_load(project: Project) -> None:
     """Three iterations, a fifth of a second from start to start, last until the third begins at least."""
     project.write(
