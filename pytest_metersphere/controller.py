@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from pytest_metersphere import terminal
+from pytest_metersphere import jmx, terminal
+from pytest_metersphere.engine.failures import group_of
 from pytest_metersphere.engine.messages import Collection
 from pytest_metersphere.errors import ConfigError, MeterSphereError, PreflightError, TravelError
 from pytest_metersphere.options import Settings
@@ -87,7 +88,8 @@ class Controller:
         scenarios = _scenarios(items)
         if not scenarios and self.session.settings.preflight != "always":
             return
-        self.session.bundle(sorted({item.path for item in items if scenario_of(item) is not None}))
+        files = sorted({item.path for item in items if scenario_of(item) is not None})
+        self.session.bundle(files, scenarios)
         self.session.prepare(scenarios)
         self._prepared = True
 
@@ -124,6 +126,17 @@ class Controller:
             item.stash[VERDICT] = "error"
             pytest.fail(str(error), pytrace=False)
         self._report(item, result)
+        if scenario.jmx is not None:
+            self._run_body(item, result)
+
+    def _run_body(self, item: pytest.Function, result: ScenarioResult) -> None:
+        """Run the body of a test whose load has passed; if it fails, so has the scenario."""
+        try:
+            jmx.run_body(item, result)
+        except (Exception, pytest.fail.Exception) as error:
+            item.stash[VERDICT] = result.verdict = "failed"
+            result.findings.append(f"the test's body failed: {group_of(error)}")
+            raise
 
     def _report(self, item: pytest.Function, result: ScenarioResult) -> None:
         item.stash[VERDICT] = result.verdict

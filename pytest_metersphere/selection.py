@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pytest_metersphere import jmx
 from pytest_metersphere.engine.functional import functional, run_coroutine_function
 from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.errors import ConfigError, TravelError
@@ -61,6 +62,8 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
         line=line,
         is_async=inspect.iscoroutinefunction(item.obj),
     )
+    if scenario.jmx is not None:
+        scenario = jmx.with_test_plan(scenario, item, where)
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
@@ -79,9 +82,11 @@ def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Sc
     thresholds = tuple(texts)
     for text in thresholds:
         try:
-            parse(text)
+            threshold = parse(text)
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from None
+        if scenario.jmx is not None:
+            jmx.check_thresholds([threshold], where)
     return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
@@ -194,7 +199,12 @@ def _is_parameter(item: pytest.Function, name: str, value: object) -> bool:
 def run_functionally(items: Iterable[pytest.Item]) -> None:
     """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
-        if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
+        scenario = scenario_of(item)
+        if scenario is None or not isinstance(item, pytest.Function) or _is_unittest(item):
+            continue
+        if scenario.jmx is not None:
+            item.runtest = functools.partial(jmx.run_functionally, item, scenario)  # type: ignore[method-assign]
+        else:
             item.obj = functional(item.obj, functools.partial(_used, item))
 
 

@@ -23,6 +23,7 @@ from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
+from pytest_metersphere.engine.jmeter.source import divided_for, files_of, shares_of
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, ConfigError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution, now
@@ -80,7 +81,10 @@ class LoadSession:
         except ConfigError as error:
             raise ConfigError(f"{scenario.nodeid}: {error}") from None
         thresholds = scenario.thresholds + self.settings.thresholds
-        return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds)
+        jmx = scenario.jmx
+        if jmx is not None and (self.settings.hold is not None or self.settings.ramp is not None):
+            jmx = msgspec.structs.replace(jmx, own_curve=False)
+        return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds, jmx=jmx)
 
     def declared_plan(self, scenario: Scenario) -> Planned:
         """Plan on declared capacities, without contacting a node; names of the pool are resolved.
@@ -146,15 +150,30 @@ class LoadSession:
         except CapacityError as error:
             listed = ", ".join(f"{name} {capacity}" for name, capacity in zip(names, capacities, strict=True))
             raise CapacityError(f"{scenario.nodeid}: {error} ({listed})") from None
-        return Planned(effective, names, capacities, plan)
+        planned = Planned(effective, names, capacities, plan)
+        if effective.jmx is not None:
+            self._see_divided(planned)
+        return planned
 
-    def bundle(self, test_files: Sequence[Path]) -> None:
+    def _see_divided(self, planned: Planned) -> None:
+        """Refuse a test plan of which a node's share cannot be made, before anything is started."""
+        for share in shares_of(planned.shares()):
+            try:
+                divided_for(planned.scenario, share, Path(self.settings.rootdir))
+            except ConfigError as error:
+                raise PreflightError(f"{planned.scenario.nodeid}: {error}") from None
+
+    def bundle(self, test_files: Sequence[Path], scenarios: Sequence[Scenario] = ()) -> None:
         """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""
-        sources = gather(Path(self.settings.rootdir), test_files, self.settings.bundle)
+        root = Path(self.settings.rootdir)
+        plans = [scenario for scenario in scenarios if scenario.jmx is not None]
+        attached = [path for scenario in plans for path in files_of(scenario, root)]
+        sources = gather(root, test_files, self.settings.bundle, attached)
         self._bundle = pack(sources)
         self._sys_path = sources.sys_path
         if not self.pool.is_local:
             self._wanted = Wanted(self._version, platform.python_version(), required_packages(sources))
+        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans))
 
     @property
     def remote_nodes(self) -> list[str]:
@@ -170,12 +189,13 @@ class LoadSession:
         """
         planned = self.plan(part.scenario)
         run = Run(self._version, self._collection(), self._packed(), self._kafka)
+        shares = iter(shares_of(planned.shares()))
         for index, node in enumerate(self._the_fleet().nodes):
             users = planned.plan.users_of(index)
             if users:
-                run.add(
-                    node, len(users), [msgspec.structs.replace(part, scenario=planned.scenario, users=users)]
-                )
+                share = next(shares) if planned.scenario.jmx else None
+                mine = msgspec.structs.replace(part, scenario=planned.scenario, users=users, share=share)
+                run.add(node, len(users), [mine])
         execution = Execution(run, planned, watch, self._the_fleet().nodes, self.settings.on_node_loss)
         try:
             execution.execute()

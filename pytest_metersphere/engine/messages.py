@@ -12,6 +12,7 @@ import struct
 
 import msgspec
 
+from pytest_metersphere.engine.jmeter.share import Share
 from pytest_metersphere.errors import WireError
 from pytest_metersphere.metrics.frame import Phase, Tally, WorkerHealth
 from pytest_metersphere.scenario.model import Scenario
@@ -28,12 +29,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         users: ids of the users that live here, ascending.
         values: values of ordinary fixtures and parameters by name, as `scenario.travel` writes them.
         local_params: names of parameters to be taken from the worker's own item of the same full id.
+        share: of a JMeter test plan, the node's share; else None.
     """
 
     scenario: Scenario
     users: list[int]
     values: dict[str, bytes] = {}
     local_params: list[str] = []
+    share: Share | None = None
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):

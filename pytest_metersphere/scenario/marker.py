@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
-from pytest_metersphere.scenario.model import Scenario
+from pytest_metersphere.scenario.model import Jmx, Scenario
 from pytest_metersphere.scenario.profile import DEFAULT_HOLD, DEFAULT_USERS, Profile, Stage, plain_stages
 from pytest_metersphere.units import MAX_USERS, format_duration, parse_duration
 
@@ -39,12 +42,18 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float | None = None
     think: tuple[float, float] | None = None
     graceful_stop: float | None = None
+    jmx: str | None = None
+    properties: dict[str, str] | None = None
+    hosts: dict[str, str] | None = None
 
 
 KEYWORDS = _Asked.__struct_fields__
 """The keywords of `load_scenario`."""
 
 _PLAIN = ("users", "ramp", "hold")
+_ONLY_WITH_JMX = ("properties", "hosts")
+_WITH_JMX = ("jmx", *_ONLY_WITH_JMX, *_PLAIN, "iterations", "warmup", "graceful_stop")
+_MAX_TABLE = 1000
 
 
 def merge_marks(
@@ -70,6 +79,7 @@ def merge_marks(
         for mark in marks:
             asked = _merged(asked, _read(mark))
         profile = _profile(asked)
+        jmx = _jmx(asked, path)
     except ConfigError as error:
         raise ConfigError(f"{path}:{line}: {error}") from None
     return Scenario(
@@ -80,6 +90,7 @@ def merge_marks(
         profile=profile,
         think=asked.think or (0.0, 0.0),
         is_async=is_async,
+        jmx=jmx,
     )
 
 
@@ -133,6 +144,9 @@ def _read(mark: MarkLike) -> _Asked:
         warmup=_take(mark, "warmup", _seconds),
         think=_take(mark, "think", _think),
         graceful_stop=_take(mark, "graceful_stop", _seconds),
+        jmx=_take(mark, "jmx", _plan_path),
+        properties=_take(mark, "properties", _table),
+        hosts=_take(mark, "hosts", _hosts),
     )
 
 
@@ -145,6 +159,9 @@ _EXAMPLES = {
     "warmup": 'warmup="5s"',
     "think": 'think="1s" or think="1s-3s"',
     "graceful_stop": 'graceful_stop="30s"',
+    "jmx": 'jmx="plans/shop.jmx"',
+    "properties": 'properties={"host": "shop.example"}',
+    "hosts": 'hosts={"shop.example": "10.0.0.3"}',
 }
 DESCRIPTIONS = {
     "users": f"Virtual users at the peak; {DEFAULT_USERS} when nothing is said",
@@ -158,6 +175,10 @@ DESCRIPTIONS = {
     "is said",
     "graceful_stop": "Time that a running iteration gets to end when its user must go; 30s when nothing is "
     "said",
+    "jmx": "A JMeter test plan, relative to the test's folder, that is the load ([jmx.md](jmx.md)); the test's "
+    "body runs afterwards, on the controller",
+    "properties": "JMeter properties by name, with `jmx`",
+    "hosts": "IP addresses by host name, in place of what DNS says, for the plan's HTTP requests; with `jmx`",
 }
 """What each keyword is for, for docs/options.md."""
 
@@ -222,6 +243,37 @@ def _think(value: object) -> tuple[float, float]:
     return shortest, longest
 
 
+def _plan_path(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or "\\" in value or "\0" in value:
+        raise ConfigError(f"{value!r} is no path of a file, with slashes and relative to the test's folder")
+    if PurePosixPath(value).is_absolute():
+        raise ConfigError(f"{value!r} is an absolute path; write it relative to the test's folder")
+    return value.strip()
+
+
+def _table(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > _MAX_TABLE:
+        raise ConfigError(f"{value!r} is no dict of texts by name")
+    found: dict[str, str] = {}
+    for name, text in value.items():
+        if not isinstance(name, str) or not name.strip() or isinstance(text, bool):
+            raise ConfigError(f"{name!r}: {text!r} is no text by name")
+        if not isinstance(text, str | int | float):
+            raise ConfigError(f"the value of {name!r} is {text!r}, neither a text nor a number")
+        found[name.strip()] = str(text)
+    return found
+
+
+def _hosts(value: object) -> dict[str, str]:
+    found = _table(value)
+    for name, address in found.items():
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ConfigError(f"{address!r} of host {name!r} is no IP address") from None
+    return found
+
+
 def _stages(value: object) -> tuple[Stage, ...]:
     if not isinstance(value, list | tuple) or not value:
         raise ConfigError(f"{value!r} is not a list of stages, each a duration and the users at its end")
@@ -249,6 +301,38 @@ def _merged(outer: _Asked, inner: _Asked) -> _Asked:
     elif said.keys() & set(_PLAIN):
         said["stages"] = None
     return msgspec.structs.replace(outer, **said)
+
+
+def _jmx(asked: _Asked, test: str) -> Jmx | None:
+    """Return the test plan, None without one; the profile of a plan's own load is not known here."""
+    if asked.jmx is None:
+        for keyword in _ONLY_WITH_JMX:
+            if getattr(asked, keyword) is not None:
+                raise ConfigError(
+                    f"load_scenario({keyword}=…): it is for JMeter test plans; correct: "
+                    f'jmx="plans/shop.jmx", {_EXAMPLES[keyword]}'
+                )
+        return None
+    for keyword in KEYWORDS:
+        if keyword not in _WITH_JMX and getattr(asked, keyword) is not None:
+            raise ConfigError(
+                f"load_scenario(jmx={asked.jmx!r}, {keyword}=…): {keyword} does not go with jmx, of the load "
+                f"curve a test plan takes users, ramp and hold; what it does stands in the plan itself; correct: "
+                'jmx="plans/shop.jmx", users=20, hold="30s"'
+            )
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(test), asked.jmx))
+    if path.startswith("../"):
+        raise ConfigError(
+            f"load_scenario(jmx={asked.jmx!r}): the file lies outside the rootdir, so it cannot be sent to the "
+            "nodes; give pytest a --rootdir above it"
+        )
+    return Jmx(
+        path=path,
+        properties=asked.properties or {},
+        hosts=asked.hosts or {},
+        own_users=asked.users is None,
+        own_curve=asked.ramp is None and asked.hold is None and asked.iterations is None,
+    )
 
 
 def _profile(asked: _Asked) -> Profile:

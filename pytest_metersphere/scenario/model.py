@@ -7,6 +7,24 @@ import msgspec
 from pytest_metersphere.scenario.profile import Profile
 
 
+class Jmx(msgspec.Struct, frozen=True, kw_only=True):
+    """The JMeter test plan that a scenario runs.
+
+    Attributes:
+        path: the file, relative to the rootdir, with slashes.
+        properties: JMeter properties by name.
+        hosts: addresses by host name, in place of what DNS says.
+        own_users: the plan's own threads are run, as the mark says nothing of users.
+        own_curve: its thread groups keep their ramps and durations, as the mark says nothing of them.
+    """
+
+    path: str
+    properties: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    own_users: bool = False
+    own_curve: bool = False
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One marked test.
 
@@ -19,6 +37,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         think: shortest and longest pause between two iterations of a user, seconds.
         thresholds: texts of the thresholds, in the order test, module, command line, ini.
         is_async: the function is a coroutine function.
+        jmx: the test plan that JMeter runs, None when the load is the test function.
     """
 
     nodeid: str
@@ -29,6 +48,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     think: tuple[float, float] = (0.0, 0.0)
     thresholds: tuple[str, ...] = ()
     is_async: bool = True
+    jmx: Jmx | None = None
 
     @property
     def base_nodeid(self) -> str:

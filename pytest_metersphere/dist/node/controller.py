@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest_metersphere
 from pytest_metersphere.dist.kafka.preflight import check_reach
 from pytest_metersphere.dist.node.config import NodeConfig
-from pytest_metersphere.dist.node.packages import check_packages, check_python
+from pytest_metersphere.dist.node.packages import check_jmeter, check_packages, check_python
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.signing import KEY_SIZE
@@ -94,6 +94,8 @@ class NodeController:
             findings.append(await asyncio.to_thread(check_packages, request.packages))
         if request.kafka is not None:
             findings.append(await asyncio.to_thread(check_reach, request.kafka))
+        if request.jmeter:
+            findings.append(check_jmeter())
         return findings
 
     def _check_language(self, name: str, asked: T, spoken: T) -> Check:

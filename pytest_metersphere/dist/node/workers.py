@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_metersphere.engine.jmeter.home import HOME_VARIABLE
 from pytest_metersphere.engine.messages import FromWorker, Part, ToWorker, message_size, pack
 from pytest_metersphere.errors import WireError
 
@@ -36,13 +37,22 @@ def deal(parts: Sequence[Part], workers: int) -> list[list[Part]]:
 
 
 def workers_for(parts: Sequence[Part], limit: int) -> int:
-    """Return how many workers the parts need: one for each user, at most `limit`, at least one."""
+    """Return how many workers the parts need: one for each user, at most `limit`, at least one.
+
+    JMeter has threads for all its users in one process.
+    """
+    if any(part.scenario.jmx for part in parts):
+        return 1
     return max(1, min(limit, max((len(part.users) for part in parts), default=1)))
 
 
 def worker_environment() -> dict[str, str]:
     """Return this process's environment without what is ours or pytest's, the token above all."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_PRIVATE) or name == HOME_VARIABLE
+    }
     return kept | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -1,0 +1,284 @@
+"""A JMeter test plan: what it asks for, and each node's share of it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_metersphere.engine.jmeter.data import CSV, DataSets, Read, references, refuse_row_functions
+from pytest_metersphere.engine.jmeter.document import Element, JmxError, new_element, read_xml, write_xml
+from pytest_metersphere.engine.jmeter.groups import (
+    ONCE_A_NODE,
+    Curve,
+    Span,
+    ThreadGroup,
+    longest,
+    main_group,
+)
+from pytest_metersphere.engine.jmeter.limits import KNOWN, Scope, divide_limit
+from pytest_metersphere.engine.jmeter.share import Share
+from pytest_metersphere.engine.jmeter.values import (
+    Names,
+    children,
+    enabled,
+    is_true,
+    pairs,
+    prop,
+    set_prop,
+    text_of,
+)
+
+_SUSPICIOUS = re.compile(r"ThreadGroup|Timer$|Throughput|DataSet|CSV|Counter(?!Gui)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Divided:
+    """What one JMeter is to run.
+
+    Attributes:
+        plan: the test plan.
+        files: content of its own files by name, relative to the plan's folder.
+        helpers: names of the thread groups whose threads are no users: set-up and tear-down.
+    """
+
+    plan: bytes
+    files: Mapping[str, bytes]
+    helpers: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Place:
+    """An enabled element, and the main thread group (its place in the order) that it is in, if any."""
+
+    element: Element
+    group: int | None
+
+
+class JmxPlan:
+    """A test plan that was read and understood.
+
+    Attributes:
+        threads: threads of its main thread groups, by itself.
+    """
+
+    def __init__(
+        self, data: bytes, properties: Mapping[str, str] | None = None, hosts: Mapping[str, str] | None = None
+    ) -> None:
+        """Read a JMX file.
+
+        Args:
+            data: its content.
+            properties: JMeter properties that it is started with.
+            hosts: addresses by host name, in place of what DNS says.
+
+        Raises:
+            JmxError: it is no test plan, has nothing to run, or holds what cannot be divided.
+        """
+        self._root = read_xml(data)
+        self._hosts = dict(hosts or {})
+        test_plan, self._tree = _plan_of(self._root)
+        self._names = Names(_variables(test_plan, self._tree), properties or {})
+        self._places = list(_places(self._tree))
+        self._groups = [main_group(place.element, self._names) for place in self._places if _is_main(place)]
+        self.threads = sum(group.threads for group in self._groups)
+        self._check(test_plan)
+
+    def _check(self, test_plan: Element) -> None:
+        if not self._groups:
+            raise JmxError(f"{test_plan.title}: it has no enabled thread group, so it would run nothing")
+        if not self.threads:
+            raise JmxError(f"{self._groups[0].element.title}: its thread groups have no threads")
+        if len(self._groups) > 1 and is_true(test_plan, "TestPlan.serialize_threadgroups", self._names):
+            raise JmxError(
+                f"{test_plan.title}: its thread groups run one after the other, which no number of users "
+                "describes; switch that off, or keep one thread group a plan"
+            )
+        for place in self._places:
+            _refuse_unknown(place.element)
+            if self._hosts and place.element.tag == "DNSCacheManager":
+                raise JmxError(
+                    f"{place.element.title}: hosts= puts one of its own into the plan; write the hosts into "
+                    "this one and leave hosts= out"
+                )
+
+    def span(self) -> Span:
+        """Return how long it takes by itself (JmxError when it never ends)."""
+        return longest([group.span() for group in self._groups])
+
+    def files(self) -> list[str]:
+        """Return the names of the files that it reads, relative to its folder (JmxError: see `references`)."""
+        found = [ref.name for place in self._places for ref in references(place.element, self._names)]
+        return list(dict.fromkeys(found))
+
+    def divided(self, share: Share, curve: Curve | None, read: Read) -> Divided:
+        """Return what a node with a share of the users runs.
+
+        Users are divided over the main thread groups in proportion to their own threads, of which
+        each node has its share; `curve` takes the place of the groups' own ramps and durations.
+
+        Raises:
+            JmxError: something cannot be divided; names element and line.
+        """
+        mine = self._copy()
+        mine._divide(share, curve)
+        sets = DataSets(read, self._names)
+        for place, scope in mine._scopes(share):
+            divide_limit(place.element, scope)
+            if place.element.tag == CSV:
+                sets.divide(place.element, scope.own)
+            if not share.alone:
+                refuse_row_functions(place.element)
+        return mine._finished(sets.files)
+
+    def once(self) -> Divided:
+        """Return the plan with one thread and one iteration in each thread group, whatever it asks for."""
+        mine = self._copy()
+        for group in mine._groups:
+            group.run_once()
+        for place in mine._places:
+            if _kind(place.element) in ONCE_A_NODE:
+                ThreadGroup(place.element, self._names).run_once()
+        return mine._finished({})
+
+    def _copy(self) -> JmxPlan:
+        """Return the same plan in elements of its own."""
+        mine = copy.copy(self)
+        mine._root = copy.deepcopy(self._root)
+        _, mine._tree = _plan_of(mine._root)
+        mine._places = list(_places(mine._tree))
+        mine._groups = [main_group(place.element, self._names) for place in mine._places if _is_main(place)]
+        return mine
+
+    def _divide(self, share: Share, curve: Curve | None) -> None:
+        for group, own in zip(self._groups, self._shares(share), strict=True):
+            group.give(own, curve)
+
+    def _shares(self, share: Share) -> list[Share]:
+        return share.groups([group.threads for group in self._groups])
+
+    def _scopes(self, share: Share) -> Iterator[tuple[_Place, Scope]]:
+        """Yield the elements that run on this node, each with whom it is for."""
+        shares = self._shares(share)
+        for place in self._places:
+            if place.group is None:
+                own = shares[0] if len(shares) == 1 else share
+                yield place, Scope(share, own, len(shares), self._names)
+            elif shares[place.group].users:
+                yield place, Scope(share, shares[place.group], 1, self._names)
+
+    def _finished(self, files: Mapping[str, bytes]) -> Divided:
+        for place in self._places:
+            if _kind(place.element) == "ResultCollector":
+                # it would write a file on the node, and cost time for each sample
+                place.element.set("enabled", "false")
+            elif _kind(place.element) == "TransactionController":
+                # otherwise the samples in it would not be told one by one
+                set_prop(place.element, "boolProp", "TransactionController.parent", "false")
+        if self._hosts:
+            self._tree.insert(0, _dns(self._hosts))
+            self._tree.insert(1, new_element("hashTree"))
+        helpers = [
+            self._names.resolved(place.element.get("testname", ""))
+            for place in self._places
+            if _kind(place.element) in ONCE_A_NODE
+        ]
+        return Divided(write_xml(self._root), dict(files), tuple(helpers))
+
+
+def _plan_of(root: Element) -> tuple[Element, Element]:
+    """Return the TestPlan of a file and the hashTree with what it holds."""
+    top = next(child for child in children(root) if child.tag == "hashTree")
+    for element, tree in pairs(top):
+        if element.tag == "TestPlan" and tree is not None:
+            return element, tree
+    raise JmxError(f"line {root.line}: the test plan is empty")
+
+
+def _places(tree: Element) -> Iterator[_Place]:
+    """Yield every enabled element below the plan, in order."""
+    number = 0
+    for element, below in pairs(tree):
+        if not enabled(element):
+            continue
+        main = _is_group(element) and _kind(element) not in ONCE_A_NODE
+        place = _Place(element, number if main else None)
+        number += main
+        yield place
+        if below is not None:
+            yield from _below(below, place.group)
+
+
+def _below(tree: Element, group: int | None) -> Iterator[_Place]:
+    for element, below in pairs(tree):
+        if enabled(element):
+            yield _Place(element, group)
+            if below is not None:
+                yield from _below(below, group)
+
+
+def _kind(element: Element) -> str:
+    return element.tag.rpartition(".")[2]
+
+
+def _is_group(element: Element) -> bool:
+    return "ThreadGroup" in _kind(element)
+
+
+def _is_main(place: _Place) -> bool:
+    return place.group is not None and _is_group(place.element)
+
+
+def _refuse_unknown(element: Element) -> None:
+    kind = _kind(element)
+    if kind == "IncludeController":
+        raise JmxError(
+            f"{element.title}: what an included file holds is not divided; put its content into the plan"
+        )
+    if kind in KNOWN or kind == CSV or _is_group(element):
+        return
+    if _SUSPICIOUS.search(kind) or _SUSPICIOUS.search(element.get("testclass", "").rpartition(".")[2]):
+        raise JmxError(
+            f"{element.title}: how {kind} is to be divided over nodes is not known; take it out or use what is "
+            "known (docs/jmx.md has the list)"
+        )
+
+
+def _variables(test_plan: Element, tree: Element) -> dict[str, str]:
+    """Return the plan's user defined variables, those of its own and of elements directly below it."""
+    found: dict[str, str] = {}
+    own = prop(test_plan, "TestPlan.user_defined_variables")
+    tables = [own] if own is not None else []
+    tables += [element for element, _ in pairs(tree) if element.tag == "Arguments" and enabled(element)]
+    for table in tables:
+        rows = prop(table, "Arguments.arguments")
+        for row in () if rows is None else children(rows):
+            found[text_of(row, "Argument.name")] = text_of(row, "Argument.value")
+    return found
+
+
+def _dns(hosts: Mapping[str, str]) -> Element:
+    """Return a DNS Cache Manager that knows some hosts and asks the system for the others."""
+    manager = new_element(
+        "DNSCacheManager",
+        guiclass="DNSCachePanel",
+        testclass="DNSCacheManager",
+        testname="hosts of the load scenario",
+        enabled="true",
+    )
+    table = new_element("collectionProp", name="DNSCacheManager.hosts")
+    for name, address in hosts.items():
+        row = new_element("elementProp", name=name, elementType="StaticHost")
+        row.append(new_element("stringProp", name, name="StaticHost.Name"))
+        row.append(new_element("stringProp", address, name="StaticHost.Address"))
+        table.append(row)
+    manager.append(new_element("collectionProp", name="DNSCacheManager.servers"))
+    manager.append(table)
+    for name in ("clearEachIteration", "isCustomResolver"):
+        manager.append(
+            new_element(
+                "boolProp", "true" if name == "isCustomResolver" else "false", name=f"DNSCacheManager.{name}"
+            )
+        )
+    return manager
