@@ -108,6 +108,8 @@ class Controller:
         scenario = scenario_of(item)
         if scenario is None or not self._prepared or not isinstance(item, pytest.Function):
             return
+        if scenario.jmx is not None:
+            return
         try:
             _refuse_trio(item)
             part_of(item, scenario)

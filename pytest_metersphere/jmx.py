@@ -16,6 +16,7 @@ from pytest_metersphere.metrics.frame import Tally
 from pytest_metersphere.metrics.series import Series
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import Ledger, ScenarioResult, Validity
+from pytest_metersphere.scenario.fixtures import declaration_of
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.thresholds.grammar import Threshold
 
@@ -31,10 +32,11 @@ def with_test_plan(scenario: Scenario, item: pytest.Function, where: str) -> Sce
         ConfigError: the plan, or what it reads, is not there or not understood; or the test asks for `vu`.
     """
     root = Path(item.config.rootpath)
-    if "vu" in item.fixturenames:
+    wrong = next((name for name in item.fixturenames if _is_load_scoped(item, name)), None)
+    if wrong is not None:
         raise ConfigError(
-            f"{where}the load of {item.name} is a JMeter test plan, so there is no virtual user; take vu out, "
-            "and ask for load_result to see what the load came to"
+            f"{where}the load of {item.name} is a JMeter test plan, so there is no virtual user to have {wrong!r};"
+            " take it out, and ask for load_result to see what the load came to"
         )
     try:
         declared = with_plan(scenario, root)
@@ -43,6 +45,11 @@ def with_test_plan(scenario: Scenario, item: pytest.Function, where: str) -> Sce
         raise ConfigError(f"{where}load_scenario(jmx=…): {error}") from None
     item.stash[RESULT] = LoadResult()
     return declared
+
+
+def _is_load_scoped(item: pytest.Function, name: str) -> bool:
+    known = item._fixtureinfo.name2fixturedefs.get(name, ())  # noqa: SLF001 - pytest has no public way to them
+    return name == "vu" or (bool(known) and declaration_of(known[-1].func) is not None)
 
 
 def check_thresholds(thresholds: Sequence[Threshold], where: str) -> None:

@@ -131,6 +131,7 @@ class _Outcome:
             invalid=invalid,
             aborted=self._aborted,
             overflow=measured.overflow,
+            samples_fail=self._planned.scenario.jmx is not None,
         )
         if not self._course.not_started:
             return judgement

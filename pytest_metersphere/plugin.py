@@ -188,7 +188,7 @@ def load_result(request: pytest.FixtureRequest) -> LoadResult:
     """What the load of a JMeter test plan came to, for the body of the test."""
     from pytest_metersphere.jmx import RESULT
 
-    result = request.node.stash.get(RESULT, None)
+    result: LoadResult | None = request.node.stash.get(RESULT, None)
     if result is None:
         pytest.fail(
             f"{request.node.nodeid}: the fixture load_result belongs to tests whose load is a JMeter test plan; "

@@ -141,6 +141,8 @@ def part_of(item: pytest.Function, scenario: Scenario) -> Part:
     """
     values: dict[str, bytes] = {}
     local: list[str] = []
+    if scenario.jmx is not None:  # its body, and all that it asks for, stays here
+        return Part(scenario=scenario, users=[])
     for name, value in _ordinary_values(item):
         try:
             values[name] = travel.encode(value)

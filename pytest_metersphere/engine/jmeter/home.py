@@ -84,13 +84,13 @@ def _folder(environment: Mapping[str, str]) -> Path:
             )
         return folder.resolve()
     found = shutil.which("jmeter", path=environment.get("PATH"))
-    folder = Path(found).resolve().parents[1] if found else None
-    if folder is None or not (folder / _JAR).is_file():
+    above = Path(found).resolve().parents[1] if found else None
+    if above is None or not (above / _JAR).is_file():
         raise NoJMeter(
             f"there is no JMeter: {HOME_VARIABLE} is not set, and PATH leads to no JMeter; unpack Apache "
             f"JMeter 5.6 and set {HOME_VARIABLE} to its folder"
         )
-    return folder
+    return above
 
 
 def _version(folder: Path) -> str:

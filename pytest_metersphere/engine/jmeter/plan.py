@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
@@ -76,6 +75,7 @@ class JmxPlan:
         Raises:
             JmxError: it is no test plan, has nothing to run, or holds what cannot be divided.
         """
+        self._data = data
         self._root = read_xml(data)
         self._hosts = dict(hosts or {})
         test_plan, self._tree = _plan_of(self._root)
@@ -143,13 +143,8 @@ class JmxPlan:
         return mine._finished({})
 
     def _copy(self) -> JmxPlan:
-        """Return the same plan in elements of its own."""
-        mine = copy.copy(self)
-        mine._root = copy.deepcopy(self._root)
-        _, mine._tree = _plan_of(mine._root)
-        mine._places = list(_places(mine._tree))
-        mine._groups = [main_group(place.element, self._names) for place in mine._places if _is_main(place)]
-        return mine
+        """Return the same plan in elements of its own, to be changed."""
+        return JmxPlan(self._data, self._names.properties, self._hosts)
 
     def _divide(self, share: Share, curve: Curve | None) -> None:
         for group, own in zip(self._groups, self._shares(share), strict=True):

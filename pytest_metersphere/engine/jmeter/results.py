@@ -33,18 +33,11 @@ _COLUMNS = {
     "threads": "thread_counts",
     "connect": "connect_time",
 }
-_OTHERS = ("data_type", "subresults", "assertions", "latency", "encoding", "sample_count", "hostname")
-_OTHERS += (
-    "idle_time",
-    "url",
-    "filename",
-    "responseHeaders",
-    "requestHeaders",
-    "response_data",
-    "samplerData",
+_OTHERS = (
+    *("data_type", "subresults", "assertions", "latency", "encoding", "sample_count", "hostname", "idle_time"),
+    *("url", "filename", "responseHeaders", "requestHeaders", "response_data", "response_data.on_error"),
+    *("samplerData", "print_field_names"),
 )
-_OTHERS += ("response_data.on_error", "print_field_names")
-
 _ONLY = 0
 _NO_MESSAGE = "Non HTTP response message: "
 _THROWN = {
