@@ -17,6 +17,8 @@ from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 
 READY_DEADLINE = 30.0
+JMETER_READY_DEADLINE = 120.0
+"""Seconds that a slice may take until its JMeter is ready: Java starts slowly where it has to share a core."""
 LEASE = 15.0
 RENEWED_EVERY = 3.0
 GO_SPREAD_LIMIT = 1.0
@@ -122,14 +124,19 @@ class Run:
         Raises:
             PreflightError: a slice failed, or is not ready in time; says which and why.
         """
-        deadline = time.monotonic() + READY_DEADLINE
+        limit = JMETER_READY_DEADLINE if self._runs_jmeter else READY_DEADLINE
+        deadline = time.monotonic() + limit
         for item, info in zip(
             self.slices, in_parallel(lambda item: _ready(item, deadline), self.slices), strict=True
         ):
             if info.state != "ready":
-                why = info.reason or f"not ready after {READY_DEADLINE:g} s (it is {info.state})"
+                why = info.reason or f"not ready after {limit:g} s (it is {info.state})"
                 detail = f"\n{info.detail}" if info.detail else ""
                 raise PreflightError(f"node {item.node.name}: {why}{detail}")
+
+    @property
+    def _runs_jmeter(self) -> bool:
+        return any(part.scenario.jmx for item in self.slices for part in item.parts)
 
     def go(self) -> None:
         """Let all slices begin (NodeError when one does not acknowledge)."""
