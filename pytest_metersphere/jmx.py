@@ -35,8 +35,8 @@ def with_test_plan(scenario: Scenario, item: pytest.Function, where: str) -> Sce
     wrong = next((name for name in item.fixturenames if _is_load_scoped(item, name)), None)
     if wrong is not None:
         raise ConfigError(
-            f"{where}the load of {item.name} is a JMeter test plan, so there is no virtual user to have {wrong!r};"
-            " take it out, and ask for load_result to see what the load came to"
+            f"{where}the load of {item.name} is a JMeter test plan, so there is no virtual user to "
+            f"have {wrong!r}; take it out, and ask for load_result to see what the load came to"
         )
     try:
         declared = with_plan(scenario, root)

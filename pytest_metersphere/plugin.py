@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, warmup, "
-        "think='1s-3s', graceful_stop='30s', jmx='plan.jmx', properties, hosts): run the test as load under --ms-pool, and once without",
+        "think='1s-3s', graceful_stop='30s', jmx='plan.jmx', properties, hosts): run the test as load under "
+        "--ms-pool, and once without",
     )
     config.addinivalue_line(
         "markers",
@@ -191,7 +192,7 @@ def load_result(request: pytest.FixtureRequest) -> LoadResult:
     result: LoadResult | None = request.node.stash.get(RESULT, None)
     if result is None:
         pytest.fail(
-            f"{request.node.nodeid}: the fixture load_result belongs to tests whose load is a JMeter test plan; "
+            f"{request.node.nodeid}: the fixture load_result belongs to tests of JMeter test plans; "
             'mark the test with @pytest.mark.load_scenario(jmx="plans/shop.jmx")',
             pytrace=False,
         )

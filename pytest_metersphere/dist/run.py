@@ -18,7 +18,7 @@ from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 
 READY_DEADLINE = 30.0
 JMETER_READY_DEADLINE = 120.0
-"""Seconds that a slice may take until its JMeter is ready: Java starts slowly where it has to share a core."""
+"""Seconds that a slice may take until its JMeter is ready: Java starts slowly on a busy machine."""
 LEASE = 15.0
 RENEWED_EVERY = 3.0
 GO_SPREAD_LIMIT = 1.0

@@ -175,8 +175,8 @@ DESCRIPTIONS = {
     "is said",
     "graceful_stop": "Time that a running iteration gets to end when its user must go; 30s when nothing is "
     "said",
-    "jmx": "A JMeter test plan, relative to the test's folder, that is the load ([jmx.md](jmx.md)); the test's "
-    "body runs afterwards, on the controller",
+    "jmx": "A JMeter test plan, relative to the test's folder, that is the load ([jmx.md](jmx.md)); the "
+    "test's body runs afterwards, on the controller",
     "properties": "JMeter properties by name, with `jmx`",
     "hosts": "IP addresses by host name, in place of what DNS says, for the plan's HTTP requests; with `jmx`",
 }
@@ -316,15 +316,15 @@ def _jmx(asked: _Asked, test: str) -> Jmx | None:
     for keyword in KEYWORDS:
         if keyword not in _WITH_JMX and getattr(asked, keyword) is not None:
             raise ConfigError(
-                f"load_scenario(jmx={asked.jmx!r}, {keyword}=…): {keyword} does not go with jmx, of the load "
-                f"curve a test plan takes users, ramp and hold; what it does stands in the plan itself; correct: "
-                'jmx="plans/shop.jmx", users=20, hold="30s"'
+                f"load_scenario(jmx={asked.jmx!r}, {keyword}=…): {keyword} does not go with jmx; of the "
+                "load curve a test plan takes users, ramp and hold, and what it does stands in the plan; "
+                'correct: jmx="plans/shop.jmx", users=20, hold="30s"'
             )
     path = posixpath.normpath(posixpath.join(posixpath.dirname(test), asked.jmx))
     if path.startswith("../"):
         raise ConfigError(
-            f"load_scenario(jmx={asked.jmx!r}): the file lies outside the rootdir, so it cannot be sent to the "
-            "nodes; give pytest a --rootdir above it"
+            f"load_scenario(jmx={asked.jmx!r}): the file lies outside the rootdir, so it cannot be sent to "
+            "the nodes; give pytest a --rootdir above it"
         )
     return Jmx(
         path=path,

@@ -54,7 +54,7 @@ def loop(count: object) -> str:
     return (
         '<elementProp name="ThreadGroup.main_controller" elementType="LoopController" '
         'guiclass="LoopControlPanel" testclass="LoopController">'
-        f'{flag("LoopController.continue_forever", False)}{text("LoopController.loops", count)}</elementProp>'
+        f"{flag('LoopController.continue_forever', False)}{text('LoopController.loops', count)}</elementProp>"
     )
 
 
@@ -141,7 +141,9 @@ def stepping(*below: str, count: int, step: int, period: int = 1, flight: int = 
     )
 
 
-def http(path: str, *below: str, name: str = "", port: object = "${__P(port)}", host: str = "127.0.0.1") -> str:
+def http(
+    path: str, *below: str, name: str = "", port: object = "${__P(port)}", host: str = "127.0.0.1"
+) -> str:
     """Return an HTTP request."""
     return element(
         "HTTPSamplerProxy",

@@ -135,7 +135,9 @@ def test_killed(jmx_project: JmxProject, target: Target, session: Callable[[str,
     assert str(target.port).encode() not in command, "properties stand in the list of processes"
 
 
-def test_interrupted(jmx_project: JmxProject, target: Target, session: Callable[[str, str, str], Session]) -> None:
+def test_interrupted(
+    jmx_project: JmxProject, target: Target, session: Callable[[str, str, str], Session]
+) -> None:
     """Ctrl-C ends every JMeter, and what was measured is reported as aborted, with nothing lost."""
     jmx_project.plan(SHOP)
     running = session("local=2+2", "1h", "5s")
@@ -148,13 +150,13 @@ def test_interrupted(jmx_project: JmxProject, target: Target, session: Callable[
     assert result.verdict == "aborted"
     ledger = result.ledger
     assert (ledger.lost, ledger.exchanges) == (0, ledger.counted + ledger.interrupted)
-    # a request may reach the server and be cut off before JMeter has made a sample of it, and the other way round
+    # a request may reach the server and be cut off before JMeter has made a sample of it, or the reverse
     assert abs(ledger.exchanges - target.count) <= 4
     assert not any(Path(f"/proc/{pid}").exists() for pid in both)
 
 
 def test_hanging_server(jmx_project: JmxProject, session: Callable[[str, str, str], Session]) -> None:
-    """Samples that do not end are cut off when graceful_stop is over, and counted as interrupted, not failed."""
+    """Samples that do not end are cut off when graceful_stop is over, and counted as interrupted."""
     jmx_project.plan(plan(threads(pause(50), http("/cart")), threads(http("/slow?wait=100"), name="Patient")))
 
     done = session("local=10", "2s", "1s").end()

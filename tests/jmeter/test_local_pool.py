@@ -6,7 +6,18 @@ import pytest
 
 from pytest_metersphere.reports.document import ScenarioResult
 from tests.jmeter.conftest import JmxProject
-from tests.jmeter.plans import concurrency, csv, http, pause, plan, says, stepping, threads, transaction, ultimate
+from tests.jmeter.plans import (
+    concurrency,
+    csv,
+    http,
+    pause,
+    plan,
+    says,
+    stepping,
+    threads,
+    transaction,
+    ultimate,
+)
 from tests.jmeter.target import Target
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs_jmeter]
@@ -34,14 +45,19 @@ def closed(result: ScenarioResult, target: Target) -> None:
 def test_one_node(jmx_project: JmxProject, target: Target) -> None:
     """On one node all users run, and the report counts what the server saw and JMeter summed up."""
     jmx_project.plan(SHOP)
-    jmx_project.write("test_shop.py", TEST.format(port=target.port, keywords='users=3, hold="2s", warmup="1s"'))
+    jmx_project.write(
+        "test_shop.py", TEST.format(port=target.port, keywords='users=3, hold="2s", warmup="1s"')
+    )
 
     done = jmx_project.load(pool="local=10")
 
     assert done.counts == {"passed": 1}, done.text
     result = done.scenario("test_shop")
     assert result.totals.users_max == 3
-    assert {label.name: label.kind for label in result.labels} == {"GET /cart": "request", "buy": "transaction"}
+    assert {label.name: label.kind for label in result.labels} == {
+        "GET /cart": "request",
+        "buy": "transaction",
+    }
     closed(result, target)
 
 
@@ -170,7 +186,10 @@ def test_hosts_and_setup(jmx_project: JmxProject, target: Target) -> None:
         import pytest
 
         @pytest.mark.load_scenario(
-            jmx="plans/shop.jmx", users=2, properties={{"port": {target.port}}}, hosts={{"shop.test": "127.0.0.1"}}
+            jmx="plans/shop.jmx",
+            users=2,
+            properties={{"port": {target.port}}},
+            hosts={{"shop.test": "127.0.0.1"}},
         )
         def test_shop(load_result):
             assert load_result.labels["GET /cart"].failures == 0

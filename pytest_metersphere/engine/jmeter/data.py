@@ -95,8 +95,8 @@ class DataSets:
         known, own = self._own[key]
         if known != share:
             raise JmxError(
-                f"{element.title}: {name!r} is read in several thread groups, of which the nodes have different "
-                "parts; use a CSV Data Set at the level of the plan, or one file for each group"
+                f"{element.title}: {name!r} is read in several thread groups, of which the nodes have "
+                "different parts; use a CSV Data Set at the level of the plan, or one file for each group"
             )
         set_prop(element, "stringProp", "filename", own)
 
@@ -108,8 +108,8 @@ class DataSets:
         data, count = rows_of(self._read(name), share, header=header, quoted=quoted)
         if not count:
             raise JmxError(
-                f"{element.title}: {name!r} has fewer rows than nodes with users of it, so that one would have "
-                "none; add rows, or use fewer nodes"
+                f"{element.title}: {name!r} has fewer rows than nodes with users of it, so that one would "
+                "have none; add rows, or use fewer nodes"
             )
         path = PurePosixPath(name)
         own = str(path.with_name(f"{path.stem}.ms-{len(self._own) + 1}{path.suffix}"))
@@ -128,12 +128,12 @@ def _known(element: Element, text: str, names: Names) -> str:
     name = names.resolved(text)
     if "${" in name or not name:
         raise JmxError(
-            f"{element.title}: the file {text!r} is not known before the plan runs; write its name, relative to "
-            "the plan"
+            f"{element.title}: the file {text!r} is not known before the plan runs; write its name, relative "
+            "to the plan"
         )
     if "\\" in name or "\0" in name or PurePosixPath(name).is_absolute() or re.match(r"[A-Za-z]:", name):
         raise JmxError(
-            f"{element.title}: the file {name!r} does not exist on the nodes; keep it beside the plan and write "
-            "its name relative to the plan, with slashes"
+            f"{element.title}: the file {name!r} does not exist on the nodes; keep it beside the plan and "
+            "write its name relative to the plan, with slashes"
         )
     return name

@@ -44,7 +44,7 @@ def read_xml(data: bytes) -> Element:
     """
     if len(data) > MAX_SIZE:
         raise JmxError(
-            f"a test plan of {format_size(len(data))} is too large, at most {format_size(MAX_SIZE)} are allowed"
+            f"a test plan of {format_size(len(data))} is too large, at most {format_size(MAX_SIZE)} are read"
         )
     try:
         root = _Reader().read(data)

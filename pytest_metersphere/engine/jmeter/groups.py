@@ -184,9 +184,9 @@ class SteppingThreadGroup(_Foreign):
             part, rest = divmod(own * share.users, self.threads)
             if rest:
                 raise JmxError(
-                    f"{self.element.title}: {name!r} is {own}, of which {share.users} of {self.threads} users "
-                    "have no whole part; choose steps or capacities that fit, give hold= for a plain curve, "
-                    "or use an Ultimate or a Concurrency Thread Group"
+                    f"{self.element.title}: {name!r} is {own}, of which {share.users} of {self.threads} "
+                    "users have no whole part; choose steps or capacities that fit, give hold= for a plain "
+                    "curve, or use an Ultimate or a Concurrency Thread Group"
                 )
             set_prop(self.element, "stringProp", name, str(part))
         super()._divide(share)

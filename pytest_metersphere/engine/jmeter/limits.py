@@ -82,8 +82,8 @@ def _precise_throughput(element: Element, scope: Scope) -> None:
 def _within_one_group(element: Element, scope: Scope) -> Share:
     if scope.groups > 1 and not scope.node.alone:
         raise JmxError(
-            f"{element.title}: it is for each thread group by itself and stands outside of them, and the nodes "
-            "have different parts of each; move it into the thread groups"
+            f"{element.title}: it is for each thread group by itself and stands outside of them, and the "
+            "nodes have different parts of each; move it into the thread groups"
         )
     return scope.own
 

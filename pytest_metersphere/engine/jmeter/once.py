@@ -1,4 +1,4 @@
-"""Functional mode of a test plan: JMeter runs once here, each thread group with one thread and one iteration."""
+"""Functional mode of a test plan: JMeter runs once, each thread group with one thread and one iteration."""
 
 from __future__ import annotations
 

@@ -76,40 +76,27 @@ class JmxPlan:
             JmxError: it is no test plan, has nothing to run, or holds what cannot be divided.
         """
         self._data = data
-        self._root = read_xml(data)
+        self._properties = properties or {}
         self._hosts = dict(hosts or {})
-        test_plan, self._tree = _plan_of(self._root)
-        self._names = Names(_variables(test_plan, self._tree), properties or {})
-        self._places = list(_places(self._tree))
-        self._groups = [main_group(place.element, self._names) for place in self._places if _is_main(place)]
-        self.threads = sum(group.threads for group in self._groups)
-        self._check(test_plan)
+        self._tree = self._read()
+        self.threads = sum(group.threads for group in self._tree.groups)
+        _check(self._tree, with_hosts=bool(self._hosts))
 
-    def _check(self, test_plan: Element) -> None:
-        if not self._groups:
-            raise JmxError(f"{test_plan.title}: it has no enabled thread group, so it would run nothing")
-        if not self.threads:
-            raise JmxError(f"{self._groups[0].element.title}: its thread groups have no threads")
-        if len(self._groups) > 1 and is_true(test_plan, "TestPlan.serialize_threadgroups", self._names):
-            raise JmxError(
-                f"{test_plan.title}: its thread groups run one after the other, which no number of users "
-                "describes; switch that off, or keep one thread group a plan"
-            )
-        for place in self._places:
-            _refuse_unknown(place.element)
-            if self._hosts and place.element.tag == "DNSCacheManager":
-                raise JmxError(
-                    f"{place.element.title}: hosts= puts one of its own into the plan; write the hosts into "
-                    "this one and leave hosts= out"
-                )
+    def _read(self) -> _Tree:
+        return _Tree(read_xml(self._data), self._properties)
 
     def span(self) -> Span:
         """Return how long it takes by itself (JmxError when it never ends)."""
-        return longest([group.span() for group in self._groups])
+        return longest([group.span() for group in self._tree.groups])
 
     def files(self) -> list[str]:
-        """Return the names of the files that it reads, relative to its folder (JmxError: see `references`)."""
-        found = [ref.name for place in self._places for ref in references(place.element, self._names)]
+        """Return the names of the files that it reads, relative to its folder.
+
+        Raises:
+            JmxError: a name is not known before the plan runs, or cannot be one on the nodes.
+        """
+        tree = self._tree
+        found = [ref.name for place in tree.places for ref in references(place.element, tree.names)]
         return list(dict.fromkeys(found))
 
     def divided(self, share: Share, curve: Curve | None, read: Read) -> Divided:
@@ -121,50 +108,30 @@ class JmxPlan:
         Raises:
             JmxError: something cannot be divided; names element and line.
         """
-        mine = self._copy()
-        mine._divide(share, curve)
-        sets = DataSets(read, self._names)
-        for place, scope in mine._scopes(share):
-            divide_limit(place.element, scope)
-            if place.element.tag == CSV:
-                sets.divide(place.element, scope.own)
+        tree = self._read()
+        for group, own in zip(tree.groups, tree.shares(share), strict=True):
+            group.give(own, curve)
+        sets = DataSets(read, tree.names)
+        for element, scope in tree.scopes(share):
+            divide_limit(element, scope)
+            if element.tag == CSV:
+                sets.divide(element, scope.own)
             if not share.alone:
-                refuse_row_functions(place.element)
-        return mine._finished(sets.files)
+                refuse_row_functions(element)
+        return self._finished(tree, sets.files)
 
     def once(self) -> Divided:
         """Return the plan with one thread and one iteration in each thread group, whatever it asks for."""
-        mine = self._copy()
-        for group in mine._groups:
+        tree = self._read()
+        for group in tree.groups:
             group.run_once()
-        for place in mine._places:
+        for place in tree.places:
             if _kind(place.element) in ONCE_A_NODE:
-                ThreadGroup(place.element, self._names).run_once()
-        return mine._finished({})
+                ThreadGroup(place.element, tree.names).run_once()
+        return self._finished(tree, {})
 
-    def _copy(self) -> JmxPlan:
-        """Return the same plan in elements of its own, to be changed."""
-        return JmxPlan(self._data, self._names.properties, self._hosts)
-
-    def _divide(self, share: Share, curve: Curve | None) -> None:
-        for group, own in zip(self._groups, self._shares(share), strict=True):
-            group.give(own, curve)
-
-    def _shares(self, share: Share) -> list[Share]:
-        return share.groups([group.threads for group in self._groups])
-
-    def _scopes(self, share: Share) -> Iterator[tuple[_Place, Scope]]:
-        """Yield the elements that run on this node, each with whom it is for."""
-        shares = self._shares(share)
-        for place in self._places:
-            if place.group is None:
-                own = shares[0] if len(shares) == 1 else share
-                yield place, Scope(share, own, len(shares), self._names)
-            elif shares[place.group].users:
-                yield place, Scope(share, shares[place.group], 1, self._names)
-
-    def _finished(self, files: Mapping[str, bytes]) -> Divided:
-        for place in self._places:
+    def _finished(self, tree: _Tree, files: Mapping[str, bytes]) -> Divided:
+        for place in tree.places:
             if _kind(place.element) == "ResultCollector":
                 # it would write a file on the node, and cost time for each sample
                 place.element.set("enabled", "false")
@@ -172,14 +139,65 @@ class JmxPlan:
                 # otherwise the samples in it would not be told one by one
                 set_prop(place.element, "boolProp", "TransactionController.parent", "false")
         if self._hosts:
-            self._tree.insert(0, _dns(self._hosts))
-            self._tree.insert(1, new_element("hashTree"))
+            tree.top[:0] = [_dns(self._hosts), new_element("hashTree")]
         helpers = [
-            self._names.resolved(place.element.get("testname", ""))
-            for place in self._places
+            tree.names.resolved(place.element.get("testname", ""))
+            for place in tree.places
             if _kind(place.element) in ONCE_A_NODE
         ]
-        return Divided(write_xml(self._root), dict(files), tuple(helpers))
+        return Divided(write_xml(tree.root), dict(files), tuple(helpers))
+
+
+class _Tree:
+    """The elements of a test plan, to be looked at or changed.
+
+    Attributes:
+        test_plan: the element TestPlan.
+        top: the hashTree with what it holds.
+        places: the enabled elements.
+        groups: the enabled main thread groups.
+    """
+
+    def __init__(self, root: Element, properties: Mapping[str, str]) -> None:
+        self.root = root
+        self.test_plan, self.top = _plan_of(root)
+        self.names = Names(_variables(self.test_plan, self.top), properties)
+        self.places = list(_places(self.top))
+        self.groups = [main_group(place.element, self.names) for place in self.places if _is_main(place)]
+
+    def shares(self, share: Share) -> list[Share]:
+        """Return a node's share of each main thread group."""
+        return share.groups([group.threads for group in self.groups])
+
+    def scopes(self, share: Share) -> Iterator[tuple[Element, Scope]]:
+        """Yield the elements that run on a node, each with whom it is for."""
+        shares = self.shares(share)
+        for place in self.places:
+            if place.group is None:
+                own = shares[0] if len(shares) == 1 else share
+                yield place.element, Scope(share, own, len(shares), self.names)
+            elif shares[place.group].users:
+                yield place.element, Scope(share, shares[place.group], 1, self.names)
+
+
+def _check(tree: _Tree, *, with_hosts: bool) -> None:
+    test_plan = tree.test_plan
+    if not tree.groups:
+        raise JmxError(f"{test_plan.title}: it has no enabled thread group, so it would run nothing")
+    if not sum(group.threads for group in tree.groups):
+        raise JmxError(f"{tree.groups[0].element.title}: its thread groups have no threads")
+    if len(tree.groups) > 1 and is_true(test_plan, "TestPlan.serialize_threadgroups", tree.names):
+        raise JmxError(
+            f"{test_plan.title}: its thread groups run one after the other, which no number of users "
+            "describes; switch that off, or keep one thread group a plan"
+        )
+    for place in tree.places:
+        _refuse_unknown(place.element)
+        if with_hosts and place.element.tag == "DNSCacheManager":
+            raise JmxError(
+                f"{place.element.title}: hosts= puts one of its own into the plan; write the hosts into "
+                "this one and leave hosts= out"
+            )
 
 
 def _plan_of(root: Element) -> tuple[Element, Element]:
@@ -235,8 +253,8 @@ def _refuse_unknown(element: Element) -> None:
         return
     if _SUSPICIOUS.search(kind) or _SUSPICIOUS.search(element.get("testclass", "").rpartition(".")[2]):
         raise JmxError(
-            f"{element.title}: how {kind} is to be divided over nodes is not known; take it out or use what is "
-            "known (docs/jmx.md has the list)"
+            f"{element.title}: how {kind} is to be divided over nodes is not known; take it out, or use "
+            "what is known (docs/jmx.md has the list)"
         )
 
 

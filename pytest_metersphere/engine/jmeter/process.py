@@ -187,8 +187,8 @@ class JMeter:
         own = self.summary or Summary()
         if own != counted:
             raise self.failure(
-                f"JMeter's own summary says {own.samples} samples, {own.failures} of them failed; its results "
-                f"were {counted.samples} and {counted.failures}"
+                f"JMeter's own summary says {own.samples} samples, {own.failures} of them failed; its "
+                f"results were {counted.samples} and {counted.failures}"
             )
 
     def failure(self, what: str) -> JMeterError:

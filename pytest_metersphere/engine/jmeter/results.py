@@ -34,7 +34,16 @@ _COLUMNS = {
     "connect": "connect_time",
 }
 _OTHERS = (
-    *("data_type", "subresults", "assertions", "latency", "encoding", "sample_count", "hostname", "idle_time"),
+    *(
+        "data_type",
+        "subresults",
+        "assertions",
+        "latency",
+        "encoding",
+        "sample_count",
+        "hostname",
+        "idle_time",
+    ),
     *("url", "filename", "responseHeaders", "requestHeaders", "response_data", "response_data.on_error"),
     *("samplerData", "print_field_names"),
 )
@@ -115,8 +124,10 @@ class Rows:
 def _cut(data: bytes) -> tuple[bytes, bytes]:
     """Return what ends with a whole row, and the rest; a line break between quotes ends none."""
     end = data.rfind(b"\n") + 1
-    while end and data.count(b'"', 0, end) % 2:
-        end = data.rfind(b"\n", 0, end - 1) + 1
+    quotes = data.count(b'"', 0, end)
+    while quotes % 2:
+        past, end = end, data.rfind(b"\n", 0, end - 1) + 1
+        quotes -= data.count(b'"', end, past)
     return data[:end], data[end:]
 
 
