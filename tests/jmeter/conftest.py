@@ -25,10 +25,9 @@ class JmxProject(Project):
         """Write a test plan."""
         self.write(name, content)
 
-    def load(self, *args: str, pool: str = "") -> Done:
-        """Run pytest, under a pool when one is given."""
-        where = [f"--ms-pool={pool}"] if pool else []
-        return self.run(*where, *args, env=self.environment, limit=170.0)
+    def load(self, *args: str) -> Done:
+        """Run pytest with that JMeter."""
+        return self.run(*args, env=self.environment, limit=170.0)
 
     @property
     def environment(self) -> dict[str, str]:

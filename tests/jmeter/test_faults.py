@@ -173,7 +173,7 @@ def test_zero_samples(jmx_project: JmxProject) -> None:
     jmx_project.plan(plan(threads(pause(1))))
     jmx_project.write("test_shop.py", TEST.format(port=1, hold="1s", grace="1s"))
 
-    done = jmx_project.load(pool="local=10")
+    done = jmx_project.load("--ms-pool=local=10")
 
     assert done.counts == {"error": 1}, done.text
     assert "without a single sample" in " ".join(done.scenario("test_shop").findings)
@@ -196,7 +196,7 @@ def test_plugin_is_missing(jmx_project: JmxProject) -> None:
     jmx_project.plan(plan(threads(http("/cart").replace("HTTPSamplerProxy", "org.example.NoSampler"))))
     jmx_project.write("test_shop.py", TEST.format(port=1, hold="1s", grace="1s"))
 
-    done = jmx_project.load(pool="local=10")
+    done = jmx_project.load("--ms-pool=local=10")
 
     assert done.counts == {"error": 1}, done.text
     assert "JMeter did not start" in done.text

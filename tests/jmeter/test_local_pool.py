@@ -30,6 +30,15 @@ TEST = """
         assert load_result.requests == load_result.labels["GET /cart"].requests
         assert load_result.percentile(50) <= load_result.percentile(99, "GET /cart")
 """
+HOSTS = """
+    import pytest
+
+    @pytest.mark.load_scenario(
+        jmx="plans/shop.jmx", users=2, properties={{"port": {port}}}, hosts={{"shop.test": "127.0.0.1"}}
+    )
+    def test_shop(load_result):
+        assert load_result.labels["GET /cart"].failures == 0
+"""
 SHOP = plan(threads(pause(50), transaction("buy", http("/cart"))))
 
 
@@ -49,7 +58,7 @@ def test_one_node(jmx_project: JmxProject, target: Target) -> None:
         "test_shop.py", TEST.format(port=target.port, keywords='users=3, hold="2s", warmup="1s"')
     )
 
-    done = jmx_project.load(pool="local=10")
+    done = jmx_project.load("--ms-pool=local=10")
 
     assert done.counts == {"passed": 1}, done.text
     result = done.scenario("test_shop")
@@ -66,7 +75,7 @@ def test_three_nodes(jmx_project: JmxProject, target: Target) -> None:
     jmx_project.plan(SHOP)
     jmx_project.write("test_shop.py", TEST.format(port=target.port, keywords='users=7, ramp="1s", hold="5s"'))
 
-    done = jmx_project.load(pool="local=8+4+4")
+    done = jmx_project.load("--ms-pool=local=8+4+4")
 
     assert done.counts == {"passed": 1}, done.text
     result = done.scenario("test_shop")
@@ -86,7 +95,7 @@ def test_rows_are_divided(jmx_project: JmxProject, target: Target) -> None:
     keywords = "users=4, iterations=1000"
     jmx_project.write("test_shop.py", TEST.format(port=target.port, keywords=keywords))
 
-    done = jmx_project.load(pool="local=2+1+1")
+    done = jmx_project.load("--ms-pool=local=2+1+1")
 
     assert done.counts == {"passed": 1}, done.text
     used = [f"/cart?id={number}&name=user" for number in range(1, 11)]
@@ -114,7 +123,7 @@ def test_failing_assertion(jmx_project: JmxProject, target: Target) -> None:
         """,
     )
 
-    done = jmx_project.load(pool="local=10")
+    done = jmx_project.load("--ms-pool=local=10")
 
     assert done.counts == {"failed": 1, "passed": 1}, done.text
     assert "the body ran" not in done.text
@@ -139,7 +148,7 @@ def test_body_fails(jmx_project: JmxProject, target: Target) -> None:
         """,
     )
 
-    done = jmx_project.load(pool="local=10")
+    done = jmx_project.load("--ms-pool=local=10")
 
     assert done.counts == {"failed": 1}, done.text
     result = done.scenario("test_shop")
@@ -167,7 +176,7 @@ def test_groups_of_plugins(jmx_project: JmxProject, target: Target) -> None:
         """,
     )
 
-    done = jmx_project.load(pool="local=20+20")
+    done = jmx_project.load("--ms-pool=local=20+20")
 
     assert done.counts == {"passed": 1}, done.text
     result = done.scenario("test_shop")
@@ -182,21 +191,10 @@ def test_hosts_and_setup(jmx_project: JmxProject, target: Target) -> None:
     jmx_project.plan(plan(setup, shop))
     jmx_project.write(
         "test_shop.py",
-        f"""
-        import pytest
-
-        @pytest.mark.load_scenario(
-            jmx="plans/shop.jmx",
-            users=2,
-            properties={{"port": {target.port}}},
-            hosts={{"shop.test": "127.0.0.1"}},
-        )
-        def test_shop(load_result):
-            assert load_result.labels["GET /cart"].failures == 0
-        """,
+        HOSTS.format(port=target.port),
     )
 
-    done = jmx_project.load(pool="local=5+5")
+    done = jmx_project.load("--ms-pool=local=5+5")
 
     assert done.counts == {"passed": 1}, done.text
     assert target.asked == {"/setup": 6, "/cart": 10}

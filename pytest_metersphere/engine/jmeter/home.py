@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.options import JMETER_HOME
 
-HOME_VARIABLE = "PYTEST_MS_JMETER_HOME"
-"""Names JMeter's folder, the one with bin/ApacheJMeter.jar in it."""
+HOME_VARIABLE = JMETER_HOME
 OLDEST = (5, 0)
 
 _JAR = Path("bin", "ApacheJMeter.jar")

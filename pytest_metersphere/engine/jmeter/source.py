@@ -37,7 +37,7 @@ def with_plan(scenario: Scenario, root: Path) -> Scenario:
     profile = scenario.profile
     users = plan.threads if jmx.own_users else profile.peak
     if jmx.own_curve:
-        profile = _own_profile(profile, plan, users)
+        profile = _own_profile(profile, plan, users, jmx.path)
     elif jmx.own_users:
         stages = tuple(Stage(stage.duration, users) for stage in profile.stages)
         profile = msgspec.structs.replace(profile, stages=stages)
@@ -49,13 +49,16 @@ def with_plan(scenario: Scenario, root: Path) -> Scenario:
     return msgspec.structs.replace(scenario, profile=profile)
 
 
-def _own_profile(profile: Profile, plan: JmxPlan, users: int) -> Profile:
-    span = plan.span()
+def _own_profile(profile: Profile, plan: JmxPlan, users: int, path: str) -> Profile:
+    try:
+        span = plan.span()
+    except JmxError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if span.end is None:
         stages = (Stage(span.ramp, users), Stage(math.inf, users))
         return msgspec.structs.replace(profile, stages=stages, iterations=span.loops)
     if not span.end:
-        raise ConfigError('the test plan lasts 0 s by itself; give hold="30s"')
+        raise ConfigError(f'{path}: the test plan lasts 0 s by itself; give hold="30s"')
     ramp = min(span.ramp, span.end)
     return msgspec.structs.replace(profile, stages=(Stage(ramp, users), Stage(span.end - ramp, users)))
 
