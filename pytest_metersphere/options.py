@@ -101,8 +101,8 @@ _SECRETS = {
 JMETER_HOME = "PYTEST_MS_JMETER_HOME"
 """The variable that names JMeter's folder, the one with bin/ApacheJMeter.jar in it."""
 _JMETER_HOME_TEXT = (
-    "JMeter's folder, for `jmx` scenarios: where nodes run, and without a pool here; else the program jmeter on "
-    "the path leads there"
+    "JMeter's folder, for `jmx` scenarios: where nodes run, and without a pool here; else the program "
+    "jmeter on the path leads there"
 )
 _NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
