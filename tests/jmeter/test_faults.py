@@ -179,6 +179,19 @@ def test_zero_samples(jmx_project: JmxProject) -> None:
     assert "without a single sample" in " ".join(done.scenario("test_shop").findings)
 
 
+def test_plan_that_stops_itself(jmx_project: JmxProject, target: Target) -> None:
+    """A plan that ends its test on an error ends the run on every node, as aborted, with JMeter's words."""
+    group = threads(pause(50), http("/gone?status=500")).replace(">continue<", ">stoptest<")
+    jmx_project.plan(plan(group))
+    jmx_project.write("test_shop.py", TEST.format(port=target.port, hold="1h", grace="5s"))
+
+    done = jmx_project.load("--ms-pool=local=2+2")
+
+    result = done.scenario("test_shop")
+    assert result.verdict == "aborted"
+    assert "Test detected by thread: Buyers 1-" in result.findings[0]
+
+
 def test_node_without_jmeter(jmx_project: JmxProject, tmp_path: Path) -> None:
     """A node without JMeter is named before anything is started, with what to do."""
     jmx_project.plan(SHOP)

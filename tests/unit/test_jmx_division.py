@@ -229,6 +229,28 @@ def test_csv_of_each_thread_stays_whole() -> None:
     assert [part.files for part in parts] == [{}, {}]
 
 
+def test_set_up_stays_as_it_is() -> None:
+    """Set-up and tear-down groups run on every node with all their threads, rows and rates."""
+    setup = threads(csv("a.csv"), plans.constant_throughput(60), http("/"), tag="SetupThreadGroup", count=3)
+    parts = divided(plan(setup, threads(http("/"), count=2)), [1, 1])
+
+    assert [values(part, "ThreadGroup.num_threads") for part in parts] == [["3", "1"], ["3", "1"]]
+    assert [values(part, "filename") for part in parts] == [["a.csv"], ["a.csv"]]
+    assert [part.helpers for part in parts] == [("Buyers",), ("Buyers",)]
+
+
+def test_modules() -> None:
+    """What a Module Controller may run is divided, though it is switched off where it stands."""
+    fragment = element("TestFragmentController", "parts", below=csv("a.csv", names="id"), enabled=False)
+    module = threads(element("ModuleController", "use"), count=2)
+
+    with_module = divided(plan(fragment, module), [1, 1], a_csv=b"1\n2\n")
+    without = divided(plan(fragment, threads(http("/"), count=2)), [1, 1])
+
+    assert [list(part.files.values()) for part in with_module] == [[b"1\n"], [b"2\n"]]
+    assert [part.files for part in without] == [{}, {}]
+
+
 def test_transactions_and_listeners() -> None:
     """Samples within a transaction are told one by one, and listeners that write files are switched off."""
     listener = element("ResultCollector", "table", text("filename", "out.jtl"))

@@ -49,10 +49,16 @@ class Divided:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """An enabled element, and the main thread group (its place in the order) that it is in, if any."""
+    """An element that may run.
+
+    Attributes:
+        group: the main thread group that it is or is in, by its place in the order; None outside of them.
+        helps: it is a set-up or tear-down thread group, or in one.
+    """
 
     element: Element
     group: int | None
+    helps: bool = False
 
 
 class JmxPlan:
@@ -154,7 +160,7 @@ class _Tree:
     Attributes:
         test_plan: the element TestPlan.
         top: the hashTree with what it holds.
-        places: the enabled elements.
+        places: the elements that may run.
         groups: the enabled main thread groups.
     """
 
@@ -170,9 +176,11 @@ class _Tree:
         return share.groups([group.threads for group in self.groups])
 
     def scopes(self, share: Share) -> Iterator[tuple[Element, Scope]]:
-        """Yield the elements that run on a node, each with whom it is for."""
+        """Yield what runs on a node, each with whom it is for; helping groups stay as they are."""
         shares = self.shares(share)
         for place in self.places:
+            if place.helps:
+                continue
             if place.group is None:
                 own = shares[0] if len(shares) == 1 else share
                 yield place.element, Scope(share, own, len(shares), self.names)
@@ -210,25 +218,34 @@ def _plan_of(root: Element) -> tuple[Element, Element]:
 
 
 def _places(tree: Element) -> Iterator[_Place]:
-    """Yield every enabled element below the plan, in order."""
+    """Yield every element below the plan that may run, in order."""
     number = 0
+    has_modules = any(_kind(element) == "ModuleController" and enabled(element) for element in _all(tree))
     for element, below in pairs(tree):
-        if not enabled(element):
-            continue
-        main = _is_group(element) and _kind(element) not in ONCE_A_NODE
-        place = _Place(element, number if main else None)
+        on = enabled(element)
+        main = on and _is_group(element) and _kind(element) not in ONCE_A_NODE
+        place = _Place(element, number if main else None, helps=_kind(element) in ONCE_A_NODE)
         number += main
-        yield place
-        if below is not None:
-            yield from _below(below, place.group)
+        if on:
+            yield place
+        if below is not None and (on or has_modules):
+            # a Module Controller runs what stands elsewhere, switched off as a rule
+            yield from _below(below, place, everything=has_modules)
 
 
-def _below(tree: Element, group: int | None) -> Iterator[_Place]:
+def _below(tree: Element, top: _Place, *, everything: bool) -> Iterator[_Place]:
     for element, below in pairs(tree):
-        if enabled(element):
-            yield _Place(element, group)
+        if enabled(element) or everything:
+            yield _Place(element, top.group, top.helps)
             if below is not None:
-                yield from _below(below, group)
+                yield from _below(below, top, everything=everything)
+
+
+def _all(tree: Element) -> Iterator[Element]:
+    for element, below in pairs(tree):
+        yield element
+        if below is not None:
+            yield from _all(below)
 
 
 def _kind(element: Element) -> str:

@@ -33,6 +33,7 @@ _MAX_LINE = 10_000
 _FIRST_PORT, _LAST_PORT = 20_000, 60_000
 _PORTS = 200
 _WAITING = re.compile(r"Waiting for possible .* message on port (\d+)")
+_STOPPED = re.compile(r"(?:Stop|Shutdown) Test (?:Now )?detected by thread: .*")
 _SUMMARY = re.compile(r"ms-summary =\s*(\d+) in .*?Err:\s*(\d+)")
 _DYING_WITH_PARENT = """\
 import ctypes, os, signal, sys
@@ -171,6 +172,14 @@ class JMeter:
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(word.encode(), ("127.0.0.1", self._port))
 
+    def stopped_itself(self) -> str:
+        """Return JMeter's words when the plan itself ended the test, else nothing."""
+        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if found := _STOPPED.search(line[:_MAX_LINE]):
+                    return found[0]
+        return ""
+
     def check_end(self, counted: Summary) -> None:
         """See that it came to a sound end.
 
@@ -257,11 +266,20 @@ def _command(home: Home, task: Task, log: Path, fifo: Path) -> list[str]:
     command = []
     if sys.platform == "linux":
         command += [sys.executable, "-I", "-c", _DYING_WITH_PARENT, str(os.getpid())]
-    command += [str(home.java), f"-Xmx{HEAP}", *shlex.split(os.environ.get("JVM_ARGS", ""))]
+    command += [str(home.java), f"-Xmx{HEAP}", *_java_arguments()]
     command += ["-Djava.awt.headless=true", f"-Djava.util.prefs.userRoot={task.scratch}"]
     command += ["-jar", str(home.jar), "-n", "-t", str(task.plan), "-j", str(log), "-l", str(fifo)]
     command += ["-q", str(settings)]
     return command + [f"-J{name}={value}" for name, value in properties.items()]
+
+
+def _java_arguments() -> list[str]:
+    """Return what JVM_ARGS says, which JMeter's own start script reads, too."""
+    text = os.environ.get("JVM_ARGS", "")
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise JMeterError(f"JVM_ARGS={text!r} cannot be understood: {error}") from None
 
 
 def _key(text: str) -> str:

@@ -144,7 +144,9 @@ class _Load:
         self._jmeter.check_end(self._counting.seen)
         if not self._counting.seen.samples and not self._session.stopped:
             raise self._jmeter.failure("JMeter ran to its end without a single sample")
-        self._send(Ended(at=max(0.0, self._counting.last_end - self._go)))
+        stopped = "" if self._session.stopped else self._jmeter.stopped_itself()
+        aborted = f"the test plan ended itself: {stopped}" if stopped else ""
+        self._send(Ended(at=max(0.0, self._counting.last_end - self._go), aborted=aborted))
 
     def _end_when_due(self) -> None:
         now = time.monotonic()
