@@ -50,11 +50,6 @@ _CHUNK = 1 << 18
 _EMPTY: dict[str, str] = {}
 T = TypeVar("T")
 
-# msgspec works a type out when it is first used, and crashes when threads do that at the same time
-for _kind in (NodeInfo, Spoken, CheckAnswer, SliceInfo, Refusal):
-    msgspec.json.Decoder(_kind)
-msgspec.msgpack.Decoder(FrameBatch)
-
 
 class _Status(msgspec.Struct):
     """The envelope in which a node-controller of any kind says that it is there."""
