@@ -67,6 +67,11 @@ class _SpringError(msgspec.Struct):
     path: str
 
 
+# msgspec works a type out when it is first decoded, and crashes when several threads begin with that at once
+for _kind in (_Status, _SpringError, NodeInfo, Spoken, CheckAnswer, SliceInfo, FrameBatch, Refusal):
+    msgspec.json.Decoder(_kind)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class EncodedBundle:
     """The part of the start requests that is the same for all nodes of a run, encoded once."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 
@@ -296,3 +299,27 @@ def test_a_whole_run(client: NodeClient) -> None:
     assert when(client, "ended").manifest is not None
     client.delete(request.slice)
     assert client.info().slices == []
+
+
+def test_threads_may_decode_the_first_answers_at_once() -> None:
+    """In fresh processes, where no type was decoded before: none of them crashes."""
+    script = """
+        import concurrent.futures, sys
+        import msgspec
+        from pytest_metersphere.dist import client, wire
+
+        sys.setswitchinterval(1e-6)
+        manifest = wire.Manifest(slice="s", incarnation=1, last_sequence=1, ended_at=1.0)
+        info = wire.SliceInfo(
+            slice="s", run="r", incarnation=1, state="ready", users=1, workers=[1], manifest=manifest
+        )
+        answer = msgspec.json.encode(info)
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            for read in pool.map(lambda _: msgspec.json.decode(answer, type=wire.SliceInfo), range(1000)):
+                assert read == info
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+
+    codes = [subprocess.run(command, check=False, timeout=PATIENCE).returncode for _ in range(8)]
+
+    assert codes == [0] * 8
