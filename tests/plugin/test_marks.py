@@ -62,7 +62,7 @@ def test_a_mistake_in_a_scenario_is_a_collection_error(
 
 @pytest.mark.parametrize(
     "mark",
-    ["rate='200/s'", "data='users.csv'", "data_end='stop'", "group='peak'", "jmx='plan.jmx'", "max_users=9"],
+    ["rate='200/s'", "data='users.csv'", "data_end='stop'", "group='peak'", "max_users=9"],
 )
 def test_a_keyword_of_a_later_version_is_unknown(inner: Inner, mark: str) -> None:
     """Nothing is accepted in silence."""

@@ -253,7 +253,7 @@ def test_an_unknown_keyword_is_told_with_the_nearest_and_all() -> None:
     assert text.endswith("did you mean 'users'?")
 
 
-@pytest.mark.parametrize("keyword", ["rate", "max_users", "data", "data_end", "group", "jmx"])
+@pytest.mark.parametrize("keyword", ["rate", "max_users", "data", "data_end", "group"])
 def test_a_keyword_of_a_later_version_is_unknown(keyword: str) -> None:
     """Nothing is accepted in silence."""
     assert f"there is no keyword {keyword!r}" in complaint({keyword: "x"})
