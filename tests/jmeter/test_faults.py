@@ -84,6 +84,10 @@ def jmeters(above: int) -> list[int]:
     return sorted(pid for pid in parents if descends(pid) and _is_jmeter(pid))
 
 
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def _is_jmeter(pid: int) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -133,6 +137,22 @@ def test_killed(jmx_project: JmxProject, target: Target, session: Callable[[str,
     assert {node.status for node in result.nodes} == {"lost a worker", "stopped"}
     assert not Path(f"/proc/{second}").exists()
     assert str(target.port).encode() not in command, "properties stand in the list of processes"
+
+
+def test_node_controller_killed(
+    jmx_project: JmxProject, target: Target, session: Callable[[str, str, str], Session]
+) -> None:
+    """When a node-controller is killed, its JMeter does not live on, and the run is invalid."""
+    jmx_project.plan(SHOP)
+    running = session("local=4", "1h", "5s")
+    (jmeter,) = jmeters(running.pid)
+    worker = _parent(jmeter)
+
+    os.kill(_parent(worker), signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{jmeter}").exists())
+    done = running.end()
+
+    assert done.scenario("test_shop").verdict == "invalid"
 
 
 def test_interrupted(
