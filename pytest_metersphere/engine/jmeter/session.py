@@ -63,7 +63,9 @@ class JMeterSession:
             self._send(Broken(str(error)))
 
     def _run(self) -> None:
-        part = self._job.parts[0]
+        if len(self._job.parts) != 1:
+            raise JMeterError("a JMeter test plan runs by itself, not together with other scenarios")
+        (part,) = self._job.parts
         jmx, share = part.scenario.jmx, part.share
         assert jmx is not None
         assert share is not None
