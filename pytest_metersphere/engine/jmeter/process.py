@@ -206,9 +206,7 @@ class JMeter:
         self._listen()
         words = "\n".join(self._words)
         log = _tail(self._log)
-        last = next(
-            (line for line in reversed(log.splitlines()) if " ERROR " in line or " WARN " in line), ""
-        )
+        last = next((line for line in reversed(log.splitlines()) if " ERROR " in line), "")
         said = f"; its log says: {last}" if last else ""
         return JMeterError(f"{what} ({_ending(code)}){said}", "\n".join(filter(None, (words, log))))
 
