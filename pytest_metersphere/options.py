@@ -112,6 +112,12 @@ _SECRETS = {
     TOKEN_FILE_VARIABLE: "File that holds the token, when PYTEST_MS_TOKEN is not set",
     "PYTEST_MS_KAFKA_PASSWORD": "The user's password at Kafka, for SASL",
 }
+JMETER_HOME = "PYTEST_MS_JMETER_HOME"
+"""The variable that names JMeter's folder, the one with bin/ApacheJMeter.jar in it."""
+_JMETER_HOME_TEXT = (
+    "JMeter's folder, for `jmx` scenarios: where nodes run, and without a pool here; else the program "
+    "jmeter on the path leads there"
+)
 _NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
     "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",

@@ -34,12 +34,14 @@ class Wanted:
         python: version of Python, empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that it must reach, None when frames are pulled.
+        jmeter: it must have Java and JMeter.
     """
 
     version: str
     python: str = ""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kafka: KafkaAccess | None = None
+    jmeter: bool = False
 
 
 def check_node(node: Node, wanted: Wanted) -> list[Check]:
@@ -121,6 +123,7 @@ def _own_findings(node: Node, client: NodeClient, wanted: Wanted) -> Iterator[Ch
         python=wanted.python,
         packages=dict(wanted.packages),
         kafka=wanted.kafka,
+        jmeter=wanted.jmeter,
     )
     for check in client.check(request).checks:
         if check.name == "kafka" and not check.ok:

@@ -17,6 +17,8 @@ from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 
 READY_DEADLINE = 30.0
+JMETER_READY_DEADLINE = 120.0
+"""Seconds that a slice may take until its JMeter is ready: Java starts slowly on a busy machine."""
 LEASE = 15.0
 RENEWED_EVERY = 3.0
 GO_SPREAD_LIMIT = 1.0
@@ -209,7 +211,8 @@ def _begun(pair: tuple[Slice, SliceClient]) -> float:
 
 
 def _ready_limit(item: Slice) -> float:
-    return item.node.ready_limit or READY_DEADLINE
+    usual = JMETER_READY_DEADLINE if any(part.scenario.jmx for part in item.parts) else READY_DEADLINE
+    return max(item.node.ready_limit or 0.0, usual)
 
 
 def _ready(item: Slice, deadline: float) -> SliceInfo:

@@ -15,6 +15,7 @@ from tests.fakes import listeners
 from tests.fakes.certificates import Authority
 from tests.fakes.nodes import eventually, free_port
 from tests.fakes.stock import StockController
+from tests.jmeter.plans import plan, threads
 from tests.parts import require
 from tests.plugin.projects import Project, environment
 from tests.plugin.remote import TOKEN, remote_node
@@ -179,6 +180,35 @@ def test_packages_that_differ(tmp_path: Path, cause: str, installed: str | None)
         message = trial.refuses(f"--ms-pool=n1@{address}=9")
 
     assert_told("Nodes", cause, message.replace(f"trustme {here}", "trustme 1.2.1").replace(here, "1.2.1"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "java"),
+    [
+        ("no Java on the node, and the load is a JMeter test plan", False),
+        ("no JMeter on the node, and the load is a JMeter test plan", True),
+    ],
+)
+def test_a_node_without_jmeter(tmp_path: Path, cause: str, java: bool) -> None:  # noqa: FBT001 - a column
+    """What is missing is named, with what to install and to set."""
+    trial = Trial(tmp_path)
+    trial.project.write("shop.jmx", plan(threads()))
+    scenario = """
+        import pytest
+
+        @pytest.mark.load_scenario(jmx="shop.jmx")
+        def test_shop():
+            pass
+    """
+    trial.project.write("test_shop.py", scenario)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if java:
+        programs.joinpath("java").touch(mode=0o755)
+    with remote_node(env={"PATH": str(programs), "JAVA_HOME": ""}) as address:
+        message = trial.refuses(f"--ms-pool=n1@{address}=9")
+
+    assert_told("Nodes", cause, message)
 
 
 def test_tls_that_is_expected(trial: Trial, authority: Authority) -> None:

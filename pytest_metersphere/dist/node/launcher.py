@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pytest_metersphere.dist.node.packages import check_packages, check_python
+from pytest_metersphere.dist.node.packages import check_jmeter, check_packages, check_python
 from pytest_metersphere.dist.wire import Check, CheckRequest, StartRequest
+from pytest_metersphere.engine.jmeter.home import HOME_VARIABLE
 
 HANG_UP = 2.0
 """Seconds within which a worker's process follows its closed socket, and the other way round."""
@@ -90,7 +91,7 @@ class Launcher(Protocol):
         """Return why no slice can be started now and what to do, empty when one can."""
 
     async def check(self, request: CheckRequest) -> list[Check]:
-        """Return whether slices can be started, on the Python and packages that are asked for."""
+        """Return whether slices can be started, on the Python, packages and JMeter that are asked for."""
 
 
 class ProcessLauncher:
@@ -116,11 +117,13 @@ class ProcessLauncher:
         return ""
 
     async def check(self, request: CheckRequest) -> list[Check]:
-        """Return whether this Python and its packages are those asked for."""
+        """Return whether this Python, its packages and this machine's JMeter are those asked for."""
         findings = [check_python(request.python)] if request.python else []
         if request.packages:
             # a thousand packages are a thousand small files: other requests do not wait for them
             findings.append(await asyncio.to_thread(check_packages, request.packages))
+        if request.jmeter:
+            findings.append(check_jmeter())
         return findings
 
 
@@ -178,7 +181,11 @@ class _Process:
 
 def worker_environment() -> dict[str, str]:
     """Return this process's environment without what is ours or pytest's, the token above all."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_PRIVATE) or name == HOME_VARIABLE
+    }
     return kept | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -1,4 +1,4 @@
-"""Whether this node has the packages and the Python that the controller's tests run on."""
+"""Whether this node has the packages, the Python and the JMeter that the controller's tests run on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from pytest_metersphere.dist.wire import Check
+from pytest_metersphere.engine.jmeter.home import NoJMeter, find_home
 
 MAX_PACKAGES = 1000
 
@@ -55,6 +56,17 @@ def check_python(wanted: str, found: str = "") -> Check:
         detail=f"Python is {here} there and {wanted} here",
         hint="" if same else "run both on the same minor version of Python",
     )
+
+
+def check_jmeter() -> Check:
+    """Return whether Java and JMeter are here."""
+    try:
+        home = find_home()
+    except NoJMeter as error:
+        return Check(
+            name="jmeter", ok=False, detail=f"the load is a JMeter test plan, and on the node {error}"
+        )
+    return Check(name="jmeter", ok=True, detail=f"JMeter {home.version or 'of an unknown version'} is there")
 
 
 def _version_of(name: str) -> str | None:

@@ -44,7 +44,12 @@ def _only(part: Part, users: list[int]) -> Part:
 
 
 def workers_for(parts: Sequence[Part], limit: int) -> int:
-    """Return how many workers the parts need: one for each user, at most `limit`, at least one."""
+    """Return how many workers the parts need: one for each user, at most `limit`, at least one.
+
+    JMeter has threads for all its users in one process.
+    """
+    if any(part.scenario.jmx for part in parts):
+        return 1
     return max(1, min(limit, sum(len(part.users) for part in parts)))
 
 
