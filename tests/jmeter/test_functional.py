@@ -16,8 +16,12 @@ def test_runs_once(jmx_project: JmxProject, target: Target) -> None:
     jmx_project.write("plans/data/users.csv", "id\n41\n42")
     jmx_project.plan(
         plan(
-            csv("data/users.csv"),
-            threads(transaction("buy", http("/cart?id=${id}"), http("/pay"), parent=True), count=50, loops=9),
+            threads(
+                csv("data/users.csv"),
+                transaction("buy", http("/cart?id=${id}"), http("/pay"), parent=True),
+                count=50,
+                loops=9,
+            ),
             concurrency(http("/crowd"), target=30, hold=3600),
             threads(http("/off"), enabled=False),
         )

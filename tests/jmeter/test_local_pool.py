@@ -48,7 +48,7 @@ def closed(result: ScenarioResult, target: Target) -> None:
     assert (ledger.lost, ledger.duplicates, ledger.rejected) == (0, 0, 0)
     assert ledger.exchanges == ledger.counted + ledger.warmup + ledger.interrupted == target.count
     assert result.totals.requests == ledger.counted
-    assert sum(node.requests for node in result.nodes) == ledger.counted + ledger.warmup
+    assert sum(node.requests for node in result.nodes) == ledger.counted
 
 
 def test_one_node(jmx_project: JmxProject, target: Target) -> None:
