@@ -16,7 +16,7 @@ help:
 	@echo "make test-wheel   build the wheel and test it by itself; PYTEST_WANTED='8.4.*' and WHEEL_PYTHON choose on what"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make jmeter fetch the JMeter that the tests start (needs Java and Maven)"
-	@echo "make docker-image   make the runner image that the tests use (as root, with Debian's docker.io and debootstrap)"
+	@echo "make docker-image   make the runner images that the tests use (as root, with Debian's docker.io and debootstrap)"
 	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
@@ -42,9 +42,10 @@ kafka: $(VENV)/.test
 jmeter: $(VENV)/.test
 	$(BIN)/python -m tests.jmeter.home
 
-# Debian and the wheels in an image, kept in .cache or $XDG_CACHE_HOME
+# Debian and the wheels in an image, and one with JMeter besides, kept in .cache or $XDG_CACHE_HOME
 docker-image: $(VENV)/.test
 	$(BIN)/python -m tests.docker.engine
+	$(BIN)/python -m tests.docker.jmeter_image
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate

@@ -27,6 +27,8 @@ from types import FrameType
 import msgspec
 
 import pytest_metersphere
+from pytest_metersphere.engine.jmeter.home import NoJMeter, working_home
+from pytest_metersphere.engine.memory import oom_kills
 
 MAX_PACKET = 64 << 10
 MODULE = "pytest_metersphere.engine.container"
@@ -34,8 +36,6 @@ MODULE = "pytest_metersphere.engine.container"
 _WORKER = (sys.executable, "-P", "-m", "pytest_metersphere.engine.worker")
 _FIRST_TO_GO = "500"
 """Added to a worker's oom_score: when memory is out, the kernel takes a worker before process 1."""
-_OOM_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
-"""Where cgroups of version 2 and 1 count the processes killed for want of memory, as `oom_kill N`."""
 
 
 class Spawn(msgspec.Struct, tag="spawn"):
@@ -85,11 +85,15 @@ class Facts(msgspec.Struct):
         version: version of pytest-metersphere.
         python: version of Python, `3.11.2`.
         packages: versions of all distributions by their names, in lower case with dashes.
+        jmeter: version of JMeter, empty when its jars do not tell.
+        no_jmeter: why no test plan can run in it, `there is no Java: …`; empty when one can.
     """
 
     version: str
     python: str
     packages: dict[str, str]
+    jmeter: str = ""
+    no_jmeter: str = ""
 
 
 ToContainer = Spawn | Signal
@@ -116,7 +120,12 @@ def facts() -> Facts:
     packages = {
         canonical_name(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()
     }
-    return Facts(pytest_metersphere.__version__, platform.python_version(), packages)
+    known = Facts(pytest_metersphere.__version__, platform.python_version(), packages)
+    try:
+        known.jmeter = working_home().version
+    except NoJMeter as error:
+        known.no_jmeter = error.lack
+    return known
 
 
 def canonical_name(name: str) -> str:
@@ -215,15 +224,6 @@ class Keeper:
     def _say(self, message: FromContainer) -> None:
         with contextlib.suppress(OSError):
             self._control.send(msgspec.msgpack.encode(message))
-
-
-def oom_kills() -> int:
-    """Return how many processes of this container the kernel has killed for want of memory."""
-    for file in _OOM_COUNTERS:
-        with contextlib.suppress(OSError, ValueError):
-            counters = dict(line.split(maxsplit=1) for line in file.read_text().splitlines())
-            return int(counters.get("oom_kill", 0))
-    return 0
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -34,7 +34,7 @@ BASE = f"pytest-metersphere-test-base:{SUITE}"
 RUNNER = "pytest-metersphere-runner:test"
 PATIENCE = 60.0
 
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _SOURCE_LABEL = "io.pytest-metersphere.test-source"
 _MIRROR = "http://deb.debian.org/debian"
 _PACKAGES = "python3,python3-venv,ca-certificates"
@@ -72,7 +72,7 @@ class Engine:
 def cache() -> Path:
     """Return the folder for what is made once: in $XDG_CACHE_HOME, else `.cache` of the repository."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return Path(home, "pytest-metersphere", "docker") if home else _ROOT / ".cache" / "docker"
+    return Path(home, "pytest-metersphere", "docker") if home else ROOT / ".cache" / "docker"
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def make_runner(own: Engine) -> str:
         for wheel in _dependencies().glob("*.whl"):
             shutil.copy(wheel, folder)
         _own_wheel(folder)
-        shutil.copy(_ROOT / "deploy" / "runner.Dockerfile", folder / "Dockerfile")
+        shutil.copy(ROOT / "deploy" / "runner.Dockerfile", folder / "Dockerfile")
         try:
             own.client.images.build(
                 path=made,
@@ -190,12 +190,12 @@ def make_runner(own: Engine) -> str:
 
 def _fingerprint() -> str:
     """Return what changes with any file that the image is made from."""
-    files = [_ROOT / "pyproject.toml", _ROOT / "deploy" / "runner.Dockerfile"]
+    files = [ROOT / "pyproject.toml", ROOT / "deploy" / "runner.Dockerfile"]
     for name in ("pytest_metersphere", "templates"):
-        files += [path for path in (_ROOT / name).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        files += [path for path in (ROOT / name).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(files):
-        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -225,7 +225,7 @@ def _bootstrap(tar: Path) -> None:
 
 def _dependencies() -> Path:
     """Return the folder with the wheels of all that the project needs."""
-    wanted: list[str] = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     key = hashlib.blake2b("\n".join(wanted).encode(), digest_size=8).hexdigest()
     folder = cache() / f"wheels-{key}"
     if not folder.exists():
@@ -241,8 +241,8 @@ def _own_wheel(folder: Path) -> None:
     # a build in the checkout itself would keep modules that are no longer there
     with tempfile.TemporaryDirectory() as made:
         for name in _PROJECT:
-            copy = shutil.copytree if (_ROOT / name).is_dir() else shutil.copy
-            copy(_ROOT / name, Path(made, name))
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, Path(made, name))
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), made)
 
 

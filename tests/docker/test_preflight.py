@@ -9,7 +9,7 @@ import pytest
 from tests.docker.engine import Engine
 from tests.plugin.remote import TOKEN, remote_node
 from tests.preflight.messages import assert_told
-from tests.preflight.trial import Trial
+from tests.preflight.trial import Trial, jmeter_trial
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -18,6 +18,16 @@ pytestmark = pytest.mark.timeout(200)
 def trial(tmp_path: Path) -> Trial:
     """Return a project that has not been run."""
     return Trial(tmp_path)
+
+
+@pytest.mark.needs_docker
+def test_an_image_without_jmeter(tmp_path: Path, docker_engine: Engine, runner_image: str) -> None:
+    """What is missing in it is named, and where it is put."""
+    message = said(jmeter_trial(tmp_path), f"--image={runner_image}", host=docker_engine.host)
+
+    assert_told(
+        "Nodes", "no JMeter in the image that slices run in, and the load is a JMeter test plan", message
+    )
 
 
 def said(trial: Trial, *options: str, host: str) -> str:

@@ -15,13 +15,12 @@ from tests.fakes import listeners
 from tests.fakes.certificates import Authority
 from tests.fakes.nodes import eventually, free_port
 from tests.fakes.stock import StockController
-from tests.jmeter.plans import plan, threads
 from tests.parts import require
 from tests.plugin.projects import Project, environment
 from tests.plugin.remote import TOKEN, remote_node
 from tests.preflight import environments
 from tests.preflight.messages import assert_told
-from tests.preflight.trial import Trial, assert_found_in_time
+from tests.preflight.trial import Trial, assert_found_in_time, jmeter_trial
 
 OTHER = "9.9"
 LONG = """
@@ -191,16 +190,7 @@ def test_packages_that_differ(tmp_path: Path, cause: str, installed: str | None)
 )
 def test_a_node_without_jmeter(tmp_path: Path, cause: str, java: bool) -> None:  # noqa: FBT001 - a column
     """What is missing is named, with what to install and to set."""
-    trial = Trial(tmp_path)
-    trial.project.write("shop.jmx", plan(threads()))
-    scenario = """
-        import pytest
-
-        @pytest.mark.load_scenario(jmx="shop.jmx")
-        def test_shop():
-            pass
-    """
-    trial.project.write("test_shop.py", scenario)
+    trial = jmeter_trial(tmp_path)
     programs = tmp_path / "bin"
     programs.mkdir()
     if java:
@@ -209,6 +199,22 @@ def test_a_node_without_jmeter(tmp_path: Path, cause: str, java: bool) -> None: 
         message = trial.refuses(f"--ms-pool=n1@{address}=9")
 
     assert_told("Nodes", cause, message)
+
+
+def test_a_java_that_does_not_start(tmp_path: Path) -> None:
+    """The program alone is not enough: its own words say what is wrong with it."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    programs.joinpath("ApacheJMeter.jar").touch()
+    java = programs / "java"
+    java.write_text("#!/bin/sh\necho 'Unable to locate a Java Runtime.' >&2\nexit 1\n")
+    java.chmod(0o755)
+    env = {"PATH": str(programs), "JAVA_HOME": "", "PYTEST_MS_JMETER_HOME": str(tmp_path)}
+    with remote_node(env=env) as address:
+        message = jmeter_trial(tmp_path).refuses(f"--ms-pool=n1@{address}=9")
+
+    cause = "a Java that does not start, and the load is a JMeter test plan"
+    assert_told("Nodes", cause, message.replace(str(programs), "/usr/bin"))
 
 
 def test_tls_that_is_expected(trial: Trial, authority: Authority) -> None:

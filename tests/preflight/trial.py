@@ -10,6 +10,7 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.pool import parse_pool
 from pytest_metersphere.dist.wire import KafkaAccess
+from tests.jmeter.plans import plan, threads
 from tests.plugin.projects import Done, Project
 from tests.plugin.remote import TOKEN
 from tests.preflight.messages import LIMIT
@@ -32,6 +33,13 @@ _SCENARIO = """
         MARK.touch()
         with vu.sample("look"):
             await vu.sleep(0.01)
+"""
+_JMX = """
+    import pytest
+
+    @pytest.mark.load_scenario(jmx="shop.jmx")
+    def test_shop():
+        pass
 """
 
 
@@ -70,6 +78,14 @@ class Trial:
         assert "Traceback" not in done.text
         assert done.text.count("ERROR: ") == 1, done.text
         return done.text.partition("ERROR: ")[2].strip()
+
+
+def jmeter_trial(folder: Path) -> Trial:
+    """Return a trial with one more scenario, whose load is a JMeter test plan."""
+    trial = Trial(folder)
+    trial.project.write("shop.jmx", plan(threads()))
+    trial.project.write("test_shop.py", _JMX)
+    return trial
 
 
 def assert_found_in_time(

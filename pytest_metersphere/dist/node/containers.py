@@ -33,7 +33,7 @@ from pytest_metersphere.dist.node.docker import (
     Recipe,
 )
 from pytest_metersphere.dist.node.launcher import Child, Sandbox, ending
-from pytest_metersphere.dist.node.packages import check_packages, check_python
+from pytest_metersphere.dist.node.packages import check_packages, check_python, jmeter_check
 from pytest_metersphere.dist.wire import Check, CheckRequest, StartRequest
 from pytest_metersphere.engine.container import (
     MAX_PACKET,
@@ -147,6 +147,9 @@ class DockerLauncher:
                     f"{again} (deploy/runner.Dockerfile)",
                 )
             )
+        if request.jmeter:
+            lack = facts.no_jmeter and f"in image {self.image} {facts.no_jmeter}"
+            found.append(jmeter_check(facts.jmeter, lack, "put both into it (deploy/jmeter.Dockerfile)"))
         return found
 
     def _check_image(self, facts: Facts) -> Check:

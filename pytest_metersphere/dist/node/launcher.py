@@ -123,7 +123,7 @@ class ProcessLauncher:
             # a thousand packages are a thousand small files: other requests do not wait for them
             findings.append(await asyncio.to_thread(check_packages, request.packages))
         if request.jmeter:
-            findings.append(check_jmeter())
+            findings.append(await asyncio.to_thread(check_jmeter))
         return findings
 
 

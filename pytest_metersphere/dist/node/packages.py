@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from pytest_metersphere.dist.wire import Check
-from pytest_metersphere.engine.jmeter.home import NoJMeter, find_home
+from pytest_metersphere.engine.jmeter.home import NoJMeter, working_home
 
 MAX_PACKAGES = 1000
 
@@ -59,14 +59,20 @@ def check_python(wanted: str, found: str = "") -> Check:
 
 
 def check_jmeter() -> Check:
-    """Return whether Java and JMeter are here."""
+    """Return whether Java and JMeter are here, and Java works; that takes a moment."""
     try:
-        home = find_home()
+        return jmeter_check(working_home().version)
     except NoJMeter as error:
+        return jmeter_check("", f"on the node {error}")
+
+
+def jmeter_check(version: str, lack: str = "", remedy: str = "") -> Check:
+    """Return that there is JMeter, of a version as far as that is known; or what is lacking, and where."""
+    if lack:
         return Check(
-            name="jmeter", ok=False, detail=f"the load is a JMeter test plan, and on the node {error}"
+            name="jmeter", ok=False, detail=f"the load is a JMeter test plan, and {lack}", hint=remedy
         )
-    return Check(name="jmeter", ok=True, detail=f"JMeter {home.version or 'of an unknown version'} is there")
+    return Check(name="jmeter", ok=True, detail=f"JMeter {version or 'of an unknown version'} is there")
 
 
 def _version_of(name: str) -> str | None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +17,20 @@ HOME_VARIABLE = JMETER_HOME
 OLDEST = (5, 0)
 
 _JAR = Path("bin", "ApacheJMeter.jar")
+_JAVA_LIMIT = 4.0
 _CORE = re.compile(r"ApacheJMeter_core-(\d+)\.(\d+)[\w.-]*\.jar")
 
 
 class NoJMeter(ConfigError):
-    """This machine has no Java, or no JMeter; says what to do."""
+    """This machine has no Java, or no JMeter; says what to do.
+
+    Attributes:
+        lack: what is not there, without what to do.
+    """
+
+    def __init__(self, lack: str, advice: str) -> None:
+        super().__init__(f"{lack}; {advice}")
+        self.lack = lack
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +53,28 @@ class Home:
         return self.folder / _JAR
 
 
+def working_home() -> Home:
+    """Return the JMeter of this machine, whose Java was seen to start (NoJMeter when there is none)."""
+    home = find_home()
+    command = [str(home.java), "-version"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_JAVA_LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return home  # a busy machine, which says nothing of Java
+    except OSError as error:
+        raise _broken(home, error.strerror or str(error)) from None
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).decode("utf-8", "replace").strip().splitlines()
+        raise _broken(home, said[0][:200] if said else f"exit code {done.returncode}")
+    return home
+
+
+def _broken(home: Home, why: str) -> NoJMeter:
+    return NoJMeter(f"Java does not start: {home.java} -version says {why!r}", "install another one")
+
+
 def find_home(environment: Mapping[str, str] = os.environ) -> Home:
     """Return the JMeter of this machine.
 
@@ -55,7 +87,7 @@ def find_home(environment: Mapping[str, str] = os.environ) -> Home:
     java, folder = _java(environment), _folder(environment)
     version = _version(folder)
     if version and tuple(map(int, version.split(".")[:2])) < OLDEST:
-        raise NoJMeter(f"JMeter {version} in {folder} is too old; install JMeter 5.6")
+        raise NoJMeter(f"JMeter {version} in {folder} is too old", "install JMeter 5.6")
     return Home(java, folder, version)
 
 
@@ -67,8 +99,8 @@ def _java(environment: Mapping[str, str]) -> Path:
     found = shutil.which("java", path=environment.get("PATH"))
     if found is None:
         raise NoJMeter(
-            "there is no Java: neither JAVA_HOME nor PATH leads to the program java; install one (Debian: "
-            "apt-get install default-jre-headless)"
+            "there is no Java: neither JAVA_HOME nor PATH leads to the program java",
+            "install one (Debian: apt-get install default-jre-headless)",
         )
     return Path(found)
 
@@ -79,16 +111,16 @@ def _folder(environment: Mapping[str, str]) -> Path:
         folder = Path(named).expanduser()
         if not (folder / _JAR).is_file():
             raise NoJMeter(
-                f"{HOME_VARIABLE} names {named!r}, where there is no {_JAR}; name the folder that JMeter was "
-                "unpacked to"
+                f"{HOME_VARIABLE} names {named!r}, where there is no {_JAR}",
+                "name the folder that JMeter was unpacked to",
             )
         return folder.resolve()
     found = shutil.which("jmeter", path=environment.get("PATH"))
     above = Path(found).resolve().parents[1] if found else None
     if above is None or not (above / _JAR).is_file():
         raise NoJMeter(
-            f"there is no JMeter: {HOME_VARIABLE} is not set, and PATH leads to no JMeter; unpack Apache "
-            f"JMeter 5.6 and set {HOME_VARIABLE} to its folder"
+            f"there is no JMeter: {HOME_VARIABLE} is not set, and PATH leads to no JMeter",
+            f"unpack Apache JMeter 5.6 and set {HOME_VARIABLE} to its folder",
         )
     return above
 

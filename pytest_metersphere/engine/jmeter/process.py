@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pytest_metersphere.engine.jmeter.home import Home
 from pytest_metersphere.engine.jmeter.results import PROPERTIES, Row, Rows, Summary
+from pytest_metersphere.engine.memory import oom_kills
 from pytest_metersphere.errors import MeterSphereError
 
 POLL = 0.05
@@ -92,6 +93,7 @@ class JMeter:
         self._rows = Rows()
         self._printed = b""
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
+        self._oom_kills = oom_kills()
         os.mkfifo(self._fifo, 0o600)
         try:
             self._process = subprocess.Popen(
@@ -208,7 +210,10 @@ class JMeter:
         log = _tail(self._log)
         last = next((line for line in reversed(log.splitlines()) if " ERROR " in line), "")
         said = f"; its log says: {last}" if last else ""
-        return JMeterError(f"{what} ({_ending(code)}){said}", "\n".join(filter(None, (words, log))))
+        ending = _ending(code)
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            ending = "killed by the kernel for want of memory: use fewer users on this node, or allow it more"
+        return JMeterError(f"{what} ({ending}){said}", "\n".join(filter(None, (words, log))))
 
     def close(self) -> None:
         """Kill it if it is still there, and let go of everything."""

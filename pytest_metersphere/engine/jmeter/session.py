@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -71,9 +72,14 @@ class JMeterSession:
         assert share is not None
         root = Path(self._job.root)
         divided = divided_for(part.scenario, share, root)
-        plan = write_divided(divided, root / jmx.path)
-        with tempfile.TemporaryDirectory(dir=root.parent, prefix="jmeter-") as scratch:
-            jmeter = JMeter(find_home(), Task(plan, Path(scratch), jmx.properties), _print)
+        # beside the tree, so that it goes with the slice, unless that is read-only, as in a container
+        beside = root.parent if os.access(root.parent, os.W_OK) else None
+        with tempfile.TemporaryDirectory(dir=beside, prefix="jmeter-") as folder:
+            tree, scratch = Path(folder, "tree"), Path(folder, "scratch")
+            scratch.mkdir()
+            shutil.copytree(root, tree, copy_function=os.symlink)
+            plan = write_divided(divided, tree / jmx.path)
+            jmeter = JMeter(find_home(), Task(plan, scratch, jmx.properties), _print)
             try:
                 self._run_jmeter(jmeter, divided.helpers)
             finally:
