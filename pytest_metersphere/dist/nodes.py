@@ -112,8 +112,18 @@ class Node:
 
 
 def in_parallel(work: Callable[[S], T], subjects: Sequence[S]) -> list[T]:
-    """Do the same with all subjects at once and return the results in order; the first error is raised."""
+    """Do the same with all subjects at once and return the results in order; the first error is raised.
+
+    Nothing is under way any more then, except after an interrupt, which is not kept waiting by anybody.
+    """
     if not subjects:
         return []
-    with ThreadPoolExecutor(min(MAX_THREADS, len(subjects))) as pool:
+    pool = ThreadPoolExecutor(min(MAX_THREADS, len(subjects)))
+    patient = True
+    try:
         return list(pool.map(work, subjects))
+    except KeyboardInterrupt:
+        patient = False
+        raise
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)

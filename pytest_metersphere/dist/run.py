@@ -122,7 +122,12 @@ class Run:
             interval=self.interval,
             kafka=self.kafka,
         )
-        item.incarnation = client.start(request, self._bundle).incarnation
+        try:
+            item.incarnation = client.start(request, self._bundle).incarnation
+        finally:
+            if self._closing.is_set():
+                # who let go of all slices meanwhile did not find this one yet
+                _let_go(client, item)
 
     def wait_until_ready(self) -> None:
         """Wait until all slices are ready.
@@ -133,13 +138,21 @@ class Run:
         begin = time.monotonic()
         for item, info in zip(
             self.slices,
-            in_parallel(lambda item: _ready(item, begin + _ready_limit(item)), self.slices),
+            in_parallel(lambda item: self._ready(item, begin + _ready_limit(item)), self.slices),
             strict=True,
         ):
             if info.state != "ready":
                 why = info.reason or f"not ready after {_ready_limit(item):g} s (it is {info.state})"
                 detail = f"\n{info.detail}" if info.detail else ""
                 raise PreflightError(f"node {item.node.name}: {why}{detail}")
+
+    def _ready(self, item: Slice, deadline: float) -> SliceInfo:
+        with item.node.connect() as client:
+            info = client.state(item.id)
+            while info.state == "starting" and time.monotonic() < deadline and not self._closing.is_set():
+                wait = min(_WAIT, max(0.1, deadline - time.monotonic()))
+                info = client.state(item.id, wait_while="starting", wait=wait)
+            return info
 
     def go(self) -> None:
         """Let all slices begin (NodeError when one does not acknowledge)."""
@@ -177,9 +190,9 @@ class Run:
     def delete(self) -> None:
         """Let go of all slices: whatever still runs there ends."""
         self._closing.set()
+        self._try_all(_let_go)
         if self._lease is not None:
             self._lease.join()
-        self._try_all(_let_go)
 
     def _try_all(self, work: Callable[[SliceClient, Slice], object]) -> list[NodeError | CapacityError]:
         """Do something with all slices at once and return the errors."""
@@ -213,15 +226,6 @@ def _begun(pair: tuple[Slice, SliceClient]) -> float:
 def _ready_limit(item: Slice) -> float:
     usual = JMETER_READY_DEADLINE if any(part.scenario.jmx for part in item.parts) else READY_DEADLINE
     return max(item.node.ready_limit or 0.0, usual)
-
-
-def _ready(item: Slice, deadline: float) -> SliceInfo:
-    with item.node.connect() as client:
-        info = client.state(item.id)
-        while info.state == "starting" and time.monotonic() < deadline:
-            wait = min(_WAIT, max(0.1, deadline - time.monotonic()))
-            info = client.state(item.id, wait_while="starting", wait=wait)
-        return info
 
 
 def _attempt(work: Callable[[SliceClient, Slice], object], item: Slice) -> NodeError | CapacityError | None:

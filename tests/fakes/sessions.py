@@ -60,11 +60,16 @@ class LoadedSession:
 
     def wait_for_load(self) -> None:
         """Wait until virtual users are at work on all nodes and a frame of them was seen."""
-        wait_until(lambda: self._beat.exists() or self.process.poll() is not None, "the first iteration")
+        wait_until(lambda: self.beats or self.process.poll() is not None, "the first iteration")
         wait_until(
             lambda: "requests" in self.output or self.process.poll() is not None, "the first progress line"
         )
         assert self.process.poll() is None, self.output
+
+    @property
+    def beats(self) -> bool:
+        """Return whether its scenario was at work."""
+        return self._beat.exists()
 
     @property
     def output(self) -> str:
