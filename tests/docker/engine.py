@@ -142,6 +142,9 @@ def _dockerd(program: str, folder: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # the network namespace of the host that it has mounted for containers would keep the folder
+        for mount in (folder / "exec" / "netns").glob("*"):
+            subprocess.run(["umount", "--lazy", str(mount)], check=False, stderr=subprocess.DEVNULL)
 
 
 def _answering(host: str, folder: str) -> Engine:

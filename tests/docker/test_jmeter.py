@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_metersphere.reports.document import Ledger
 from tests.docker.conftest import Start, pool
 from tests.docker.engine import Engine
 from tests.docker.slices import names
@@ -17,7 +18,7 @@ from tests.jmeter.conftest import FAST_JAVA
 from tests.jmeter.plans import csv, http, pause, plan, threads, transaction
 from tests.jmeter.target import Target
 from tests.plugin.projects import Done, Project, environment
-from tests.plugin.remote import TOKEN
+from tests.plugin.remote import TOKEN, remote_node
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_jmeter, pytest.mark.timeout(300)]
 TEST = """
@@ -57,13 +58,31 @@ def test_three_nodes(start_jmeter: Start, project: Project, target: Target, dock
 
     assert done.counts == {"passed": 1}, done.text
     result = done.scenario("test_shop")
-    ledger = result.ledger
     assert [entry.users for entry in result.plan] == [node.users for node in result.nodes] == [4, 2, 1]
-    assert (ledger.lost, ledger.duplicates, ledger.rejected) == (0, 0, 0)
-    assert ledger.exchanges == ledger.counted + ledger.interrupted == target.count > 0
+    assert_closed(result.ledger, target)
     assert {path.partition("=")[2] for path in target.asked} == {str(row) for row in range(21)}
     assert [node.loop_lag_p99 for node in result.nodes] == [None, None, None]
     assert names(docker_engine) == []
+
+
+def test_a_pool_of_both_kinds(start_jmeter: Start, project: Project, target: Target, home: Path) -> None:
+    """A node in containers and one that has its machine's JMeter carry one run together."""
+    contained = start_jmeter(f"--env=JVM_ARGS={FAST_JAVA}", capacities=(4,))
+    env = {"PYTEST_MS_JMETER_HOME": str(home), "JVM_ARGS": FAST_JAVA}
+    with remote_node("--capacity=3", env=env) as plain:
+        pool_text = f"docker@{contained.text},process@{plain}"
+        done = project.run(f"--ms-pool={pool_text}", env={"PYTEST_MS_TOKEN": TOKEN}, limit=170.0)
+
+    assert done.counts == {"passed": 1}, done.text
+    result = done.scenario("test_shop")
+    assert [(node.name, node.users) for node in result.nodes] == [("docker", 4), ("process", 3)]
+    assert_closed(result.ledger, target)
+
+
+def assert_closed(ledger: Ledger, target: Target) -> None:
+    """Assert that nothing was lost or counted twice, and that the server's count is ours."""
+    assert (ledger.lost, ledger.duplicates, ledger.rejected) == (0, 0, 0)
+    assert ledger.exchanges == ledger.counted + ledger.interrupted == target.count > 0
 
 
 def test_a_killed_container(
