@@ -11,7 +11,7 @@ from tests.jmeter.home import jmeter_home
 from tests.jmeter.target import Target
 from tests.plugin.projects import Done, Project
 
-FAST_JAVA = "-Xms64m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+FAST_JAVA = "-Xms64m -Xmx256m -Xss256k -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 
 class JmxProject(Project):

@@ -161,6 +161,23 @@ def http(
     )
 
 
+def sleep(milliseconds: int, name: str = "sleep") -> str:
+    """Return a sampler that asks nobody and takes so long."""
+    given = {"SleepTime": str(milliseconds), "SleepMask": "0x0"}
+    rows = "".join(
+        f'<elementProp name="{key}" elementType="Argument">{text("Argument.name", key)}'
+        f"{text('Argument.value', value)}</elementProp>"
+        for key, value in given.items()
+    )
+    return element(
+        "JavaSampler",
+        name,
+        text("classname", "org.apache.jmeter.protocol.java.test.SleepTest"),
+        '<elementProp name="arguments" elementType="Arguments">'
+        f'<collectionProp name="Arguments.arguments">{rows}</collectionProp></elementProp>',
+    )
+
+
 def says(wanted: str) -> str:
     """Return an assertion that the answer holds a text."""
     return element(

@@ -13,6 +13,7 @@ from tests.jmeter.plans import (
     pause,
     plan,
     says,
+    sleep,
     stepping,
     threads,
     transaction,
@@ -82,6 +83,36 @@ def test_three_nodes(jmx_project: JmxProject, target: Target) -> None:
     assert [entry.users for entry in result.plan] == [node.users for node in result.nodes] == [4, 2, 1]
     assert result.totals.users_max == 7
     closed(result, target)
+
+
+@pytest.mark.parametrize(
+    ("users", "pool", "shares"),
+    [(10_000, "4000+4000+2000", [4000, 4000, 2000]), (2, "9+9+9+9", [1, 1, 0, 0])],
+)
+def test_threads_are_those_of_the_plan(
+    jmx_project: JmxProject, users: int, pool: str, shares: list[int]
+) -> None:
+    """JMeter has as many threads on each node as the plan says: each runs its sampler once."""
+    jmx_project.plan(plan(threads(sleep(500))))
+    jmx_project.write(
+        "test_shop.py",
+        f"""
+        import pytest
+
+        @pytest.mark.load_scenario(jmx="plans/shop.jmx", users={users}, iterations=1)
+        def test_shop(load_result):
+            assert load_result.requests == {users}
+        """,
+    )
+
+    done = jmx_project.load(f"--ms-pool=local={pool}")
+
+    assert done.counts == {"passed": 1}, done.text
+    result = done.scenario("test_shop")
+    assert [entry.users for entry in result.plan] == shares
+    assert [node.requests for node in result.nodes] == [share for share in shares if share]
+    assert (result.ledger.lost, result.ledger.duplicates) == (0, 0)
+    assert result.ledger.exchanges == users
 
 
 def test_rows_are_divided(jmx_project: JmxProject, target: Target) -> None:
