@@ -55,7 +55,6 @@ class LoadedSession:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - nothing else runs in this process's threads here
             )
 
     def wait_for_load(self) -> None:
@@ -114,11 +113,6 @@ class LoadedSession:
             except ProcessLookupError:
                 continue
         self.process.wait(PATIENCE)
-
-
-def _heed_ctrl_c() -> None:
-    """Undo what a shell does to commands in the background: they inherit an ignored SIGINT."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _processes(mark: str) -> list[tuple[int, str]]:
