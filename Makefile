@@ -8,13 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-wheel kafka bench docs pictures lint clean
+.PHONY: help demo test test-wheel kafka jmeter docker-image bench docs pictures lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
 	@echo "make test   run the test suite             (make test ARGS='-k plan' for a part of it)"
 	@echo "make test-wheel   build the wheel and test it by itself; PYTEST_WANTED='8.4.*' and WHEEL_PYTHON choose on what"
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
+	@echo "make jmeter fetch the JMeter that the tests start (needs Java and Maven)"
+	@echo "make docker-image   make the runner images that the tests use (as root, with Debian's docker.io and debootstrap)"
 	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
@@ -35,6 +37,15 @@ test-wheel: $(VENV)/.test
 # the jars of Apache Kafka for the tests, into .cache or $XDG_CACHE_HOME
 kafka: $(VENV)/.test
 	$(BIN)/python -m tests.kafka.broker
+
+# Apache JMeter for the tests, with the plugins that they use, into .cache or $XDG_CACHE_HOME
+jmeter: $(VENV)/.test
+	$(BIN)/python -m tests.jmeter.home
+
+# Debian and the wheels in an image, and one with JMeter besides, kept in .cache or $XDG_CACHE_HOME
+docker-image: $(VENV)/.test
+	$(BIN)/python -m tests.docker.engine
+	$(BIN)/python -m tests.docker.jmeter_image
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate

@@ -79,8 +79,8 @@ def _options() -> Iterator[str]:
     yield "## Variables without an option"
     yield "No option and no ini key takes a secret, since command lines and ini files are seen by others."
     login = {f"PYTEST_MS_KAFKA_{name.upper()}": text for name, text in options._KAFKA_LOGIN.items()}
-    secrets = options._SECRETS
-    yield table(("variable", ""), [(code(name), text) for name, text in {**secrets, **login}.items()])
+    others = {**options._SECRETS, **login, options.JMETER_HOME: options._JMETER_HOME_TEXT}
+    yield table(("variable", ""), [(code(name), text) for name, text in others.items()])
 
 
 def _usage(option: options._Declaration) -> str:

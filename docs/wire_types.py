@@ -11,12 +11,13 @@ import msgspec
 
 from docs.docstrings import described, first_paragraph
 from docs.tables import code, prose, table
-from pytest_metersphere.dist import wire
+from pytest_metersphere.dist import control, wire
 from pytest_metersphere.metrics.frame import Frame
 
 ROOTS = (
     *(wire.NodeInfo, wire.CheckRequest, wire.CheckAnswer, wire.StartRequest, wire.SliceInfo),
     *(wire.StopRequest, wire.FrameBatch, wire.Refusal, Frame),
+    *(control.Commission, control.Command, control.Report),
 )
 """What is sent by itself; all other types are parts of these."""
 
@@ -66,7 +67,9 @@ def _parts() -> Iterator[str]:
         rows = [
             (code(each), spoken(hints[each]), _said(texts, name, each)) for each in kind.__struct_fields__
         ]
-        yield table(("field", "type", "meaning"), rows)
+        tag = kind.__struct_config__.tag
+        told = [(code("type"), "text", f"{code(str(tag))}: tells it from others in its place")] if tag else []
+        yield table(("field", "type", "meaning"), [*told, *rows])
 
 
 def _said(texts: dict[str, str], struct: str, field: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pytest_metersphere import terminal
+from pytest_metersphere import jmx, terminal
 from pytest_metersphere.dist.plan import PlanRow, RateRow
+from pytest_metersphere.engine.failures import group_of
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import ConfigError, MeterSphereError, PreflightError, TravelError
 from pytest_metersphere.groups import Group, groups_of, stand_together
@@ -115,7 +116,8 @@ class Controller:
         runs = _runs(items)
         if not runs and self.session.settings.preflight != "always":
             return
-        self.session.bundle(sorted({item.path for item in items if scenario_of(item) is not None}))
+        files = sorted({item.path for item in items if scenario_of(item) is not None})
+        self.session.bundle(files, [scenario for run in runs for scenario in run])
         self.session.prepare(runs)
         self._prepared = True
 
@@ -152,6 +154,8 @@ class Controller:
         scenario = scenario_of(item)
         if scenario is None or not self._prepared or not isinstance(item, pytest.Function):
             return
+        if scenario.jmx is not None:
+            return
         try:
             self._part(item, item.funcargs)
             self.session.check_rows([scenario])
@@ -176,6 +180,18 @@ class Controller:
             item.stash[VERDICT] = "error"
             pytest.fail(str(error), pytrace=False)
         self._report(item, result)
+        scenario = scenario_of(item)
+        if scenario is not None and scenario.jmx is not None:
+            self._run_body(item, result)
+
+    def _run_body(self, item: pytest.Function, result: ScenarioResult) -> None:
+        """Run the body of a test whose load has passed; if it fails, so has the scenario."""
+        try:
+            jmx.run_body(item, result)
+        except (Exception, pytest.fail.Exception) as error:
+            item.stash[VERDICT] = result.verdict = "failed"
+            result.findings.append(f"the test's body failed: {group_of(error)}")
+            raise
 
     def _run_alone(self, item: pytest.Function) -> ScenarioResult:
         (result,) = self._run([self._part(item, item.funcargs)])

@@ -12,7 +12,7 @@ from types import FrameType
 
 from pytest_metersphere.dist import run as run_module
 from pytest_metersphere.dist.intake import DRAIN, Intake
-from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.nodes import AnyNode
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
 from pytest_metersphere.metrics.frame import Tally
@@ -37,7 +37,7 @@ class Execution:
         run: Run,
         planned: Sequence[Planned],
         watch: Callable[[Progress], None],
-        nodes: Sequence[Node],
+        nodes: Sequence[AnyNode],
         on_node_loss: OnNodeLoss = "fail",
     ) -> None:
         """Prepare to run the slices of `run`.

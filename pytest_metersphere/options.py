@@ -8,6 +8,7 @@ variable or ini value counts as absent.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -33,6 +34,7 @@ TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
 NODE_CAFILE_KEY = "ms_node_cafile"
 DEFAULT_REPORT_DIR = "ms-report"
 DEFAULT_KAFKA_PREFIX = "ms-load"
+RUNNER_IMAGE_KEY = "ms_runner_image"
 
 
 class _Declaration(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ _DECLARATIONS = (
 )
 _INI_TEXTS = {
     "ms_kafka_prefix": "What the names of the Kafka topics begin with (default: ms-load)",
+    RUNNER_IMAGE_KEY: "The image, with its tag, that stock MeterSphere node-controllers run scenarios in",
 }
 _KAFKA_LOGIN = {
     "security_protocol": "PLAINTEXT (the default), SSL, SASL_PLAINTEXT or SASL_SSL",
@@ -109,12 +112,21 @@ _SECRETS = {
     TOKEN_FILE_VARIABLE: "File that holds the token, when PYTEST_MS_TOKEN is not set",
     "PYTEST_MS_KAFKA_PASSWORD": "The user's password at Kafka, for SASL",
 }
+JMETER_HOME = "PYTEST_MS_JMETER_HOME"
+"""The variable that names JMeter's folder, the one with bin/ApacheJMeter.jar in it."""
+_JMETER_HOME_TEXT = (
+    "JMeter's folder, for `jmx` scenarios: where nodes run, and without a pool here; else the program "
+    "jmeter on the path leads there"
+)
 _NODE_CAFILE_TEXT = "File of the certificates that nodes must show: with it, pools are spoken to over TLS"
 _LINELISTS = {
     "ms_pools": "Pools of nodes, one a line: perf: 10.0.0.11=4000 10.0.0.12:9000=2000",
     "ms_thresholds": "Thresholds for every load scenario, one a line: p95 < 300ms",
     "ms_bundle": "Patterns of further files that load scenarios need on the nodes, relative to the rootdir",
 }
+
+
+_IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class Secret:
@@ -198,6 +210,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             are, over TLS; None for plain HTTP.
         node_cafile_source: where it was written, `PYTEST_MS_NODE_CAFILE` or `ini ms_node_cafile`.
         kafka: how to reach Kafka, None when results are pulled from the nodes.
+        runner_image: image with its tag that stock MeterSphere nodes are to run, empty without one.
     """
 
     pool_text: str | None
@@ -219,6 +232,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_cafile: str | None = None
     node_cafile_source: str = ""
     kafka: KafkaSettings | None
+    runner_image: str = ""
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -282,6 +296,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
         node_cafile=node_cafile.text if node_cafile else None,
         node_cafile_source=node_cafile.source if node_cafile else "",
         kafka=_kafka(config, environ),
+        runner_image=_runner_image(config, environ),
     )
 
 
@@ -358,6 +373,19 @@ def _kafka(config: pytest.Config, environ: Mapping[str, str]) -> KafkaSettings |
         password=Secret(password) if password else None,
         **{name: environ.get(f"PYTEST_MS_KAFKA_{name.upper()}", "").strip() for name in _KAFKA_LOGIN},
     )
+
+
+def _runner_image(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    """Return the image for stock nodes; these compare the text with their list of names and tags."""
+    written = _written_below(config, environ, RUNNER_IMAGE_KEY)
+    if written is None:
+        return ""
+    if not _IMAGE.fullmatch(written.text):
+        raise ConfigError(
+            f"{written.source}: {written.text!r} is not an image with its tag, as `docker images` lists it on"
+            " the nodes; write for example pytest-metersphere-runner:0.1.0"
+        )
+    return written.text
 
 
 def _preflight(text: str) -> Preflight:

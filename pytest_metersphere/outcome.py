@@ -128,6 +128,7 @@ class _Outcome:
             invalid=invalid,
             aborted=self._aborted,
             overflow=measured.overflow,
+            samples_fail=self._planned.scenario.jmx is not None,
         )
         if not self._course.not_started:
             return judgement
@@ -217,6 +218,8 @@ class _Outcome:
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
         health, known = data.health, bool(data.cpu_seconds)
+        # nobody sees how late JMeter's threads are
+        late_known = known and self._planned.scenario.jmx is None
         share = data.share(self._place)
         return NodeResult(
             name=item.node.name,
@@ -224,8 +227,8 @@ class _Outcome:
             requests=share.requests,
             failures=share.failures,
             cpu=health.cpu / data.cpu_seconds if known else None,
-            loop_lag_p99=health.lag if known else None,
-            start_lag_p99=health.start_lag if known else None,
+            loop_lag_p99=health.lag if late_known else None,
+            start_lag_p99=health.start_lag if late_known else None,
             descriptors=health.descriptors or None,
             descriptor_limit=health.descriptor_limit or None,
             status=self._status(item, data),

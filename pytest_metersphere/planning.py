@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from pytest_metersphere.dist.plan import (
     timetable_at,
 )
 from pytest_metersphere.engine.datafile import read_rows
+from pytest_metersphere.engine.jmeter.source import shares_of
 from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import CapacityError, ConfigError, PreflightError
@@ -118,6 +119,17 @@ def plan_run(
         Planned(scenario, names, capacities, plan, row, before)
         for scenario, plan, row, before in zip(scenarios, plans, rows, befores, strict=False)
     ]
+
+
+def parts_by_node(planned: Sequence[Planned], parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Yield what each node has of a run, in the order of the pool; a node without users has empty parts."""
+    first = planned[0]
+    # a test plan runs by itself, so if there is one, it is the first
+    shares = iter(shares_of(first.shares()) if first.scenario.jmx is not None else [])
+    for node in range(len(first.nodes)):
+        there = [each.part_on(node, part) for each, part in zip(planned, parts, strict=True)]
+        share = next(shares, None) if there[0].users else None
+        yield [msgspec.structs.replace(part, share=share) for part in there]
 
 
 def run_name(scenarios: Sequence[Scenario]) -> str:

@@ -19,6 +19,7 @@ from pytest_metersphere.options import Settings, add_options, resolve
 
 if TYPE_CHECKING:
     from pytest_metersphere.controller import Controller
+    from pytest_metersphere.load_result import LoadResult
     from pytest_metersphere.scenario.fixtures import TheUser
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -38,9 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "load_scenario(users=10, ramp='0s', hold='30s', stages=[('30s', 500), ...], iterations, "
         "shared_iterations, warmup, think='1s-3s', pacing='2s', graceful_stop='30s', data='users.csv', "
-        "data_end='cycle', group='peak'), or at a rate load_scenario(rate='200/s', max_users, "
-        "arrivals='poisson', stages=[('30s', '200/s'), ...]): run the "
-        "test as load under --ms-pool, and once without",
+        "data_end='cycle', group='peak'), at a rate load_scenario(rate='200/s', max_users, "
+        "arrivals='poisson', stages=[('30s', '200/s'), ...]), or by JMeter load_scenario(jmx='plan.jmx', "
+        "properties, hosts): run the test as load under --ms-pool, and once without",
     )
     config.addinivalue_line(
         "markers",
@@ -185,6 +186,21 @@ def vu(request: pytest.FixtureRequest) -> TheUser:
             pytrace=False,
         )
     return THE_USER
+
+
+@pytest.fixture
+def load_result(request: pytest.FixtureRequest) -> LoadResult:
+    """What the load of a JMeter test plan came to, for the body of the test."""
+    from pytest_metersphere.jmx import RESULT
+
+    result: LoadResult | None = request.node.stash.get(RESULT, None)
+    if result is None:
+        pytest.fail(
+            f"{request.node.nodeid}: the fixture load_result belongs to tests of JMeter test plans; "
+            'mark the test with @pytest.mark.load_scenario(jmx="plans/shop.jmx")',
+            pytrace=False,
+        )
+    return result
 
 
 def _controller(config: pytest.Config) -> Controller | None:

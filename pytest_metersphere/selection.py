@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pytest_metersphere import jmx
 from pytest_metersphere.engine.datafile import check, read_rows
 from pytest_metersphere.engine.functional import functional, run_coroutine_function
 from pytest_metersphere.engine.messages import WORKER_PLUGIN, Part
@@ -69,6 +70,8 @@ def declare(item: pytest.Item, *, under_load: bool) -> None:
     )
     if not item.config.pluginmanager.hasplugin(WORKER_PLUGIN):  # which gets the rows, not the file
         _check_data(scenario, item.config.rootpath, where, None if under_load else _FIRST_LOOK)
+    if scenario.jmx is not None:
+        scenario = jmx.with_test_plan(scenario, item, where)
     texts = threshold_texts(thresholds, path=path, line=line)
     item.stash[SCENARIO] = _with_thresholds(scenario, texts, where)
 
@@ -87,9 +90,11 @@ def _with_thresholds(scenario: Scenario, texts: Iterable[str], where: str) -> Sc
     thresholds = tuple(texts)
     for text in thresholds:
         try:
-            parse(text)
+            threshold = parse(text)
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from None
+        if scenario.jmx is not None:
+            jmx.check_thresholds([threshold], where)
     return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
@@ -176,6 +181,8 @@ def part_of(item: pytest.Function, scenario: Scenario, arguments: Mapping[str, A
     """
     values: dict[str, bytes] = {}
     local: list[str] = []
+    if scenario.jmx is not None:  # its body, and all that it asks for, stays here
+        return Part(scenario=scenario, users=[])
     for name, value in _ordinary_values(item, arguments):
         try:
             values[name] = travel.encode(value)
@@ -234,7 +241,12 @@ def _is_parameter(item: pytest.Function, name: str, value: object) -> bool:
 def run_functionally(items: Iterable[pytest.Item]) -> None:
     """Give the scenarios among the items a real `vu` and real load-scoped fixtures, for one iteration."""
     for item in items:
-        if scenario_of(item) is not None and isinstance(item, pytest.Function) and not _is_unittest(item):
+        scenario = scenario_of(item)
+        if scenario is None or not isinstance(item, pytest.Function) or _is_unittest(item):
+            continue
+        if scenario.jmx is not None:
+            item.runtest = functools.partial(jmx.run_functionally, item, scenario)  # type: ignore[method-assign]
+        else:
             used, row = functools.partial(_used, item), functools.partial(_first_row, item)
             item.obj = functional(item.obj, used, row)
 

@@ -16,17 +16,19 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.dist.sources import gather, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
+from pytest_metersphere.engine.jmeter.source import divided_for, files_of, shares_of
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution, now
 from pytest_metersphere.options import KafkaSettings, Settings
-from pytest_metersphere.planning import Planned, plan_run, require_rows, require_size
+from pytest_metersphere.planning import Planned, parts_by_node, plan_run, require_rows, require_size
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
@@ -83,7 +85,10 @@ class LoadSession:
         except ConfigError as error:
             raise ConfigError(f"{scenario.nodeid}: {error}") from None
         thresholds = scenario.thresholds + self.settings.thresholds
-        return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds)
+        jmx = scenario.jmx
+        if jmx is not None and (self.settings.hold is not None or self.settings.ramp is not None):
+            jmx = msgspec.structs.replace(jmx, own_curve=False)
+        return msgspec.structs.replace(scenario, profile=profile, thresholds=thresholds, jmx=jmx)
 
     def declared_plan(self, scenarios: Sequence[Scenario]) -> list[Planned]:
         """Plan the scenarios of one run on declared capacities, without contacting a node.
@@ -114,6 +119,7 @@ class LoadSession:
         if self.settings.kafka is not None:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
+        self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
         if self.settings.preflight != "off":
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenarios in runs:
@@ -150,7 +156,11 @@ class LoadSession:
     def _planned(
         self, scenarios: Sequence[Scenario], names: list[str], capacities: list[int]
     ) -> list[Planned]:
-        return plan_run(list(map(self.effective, scenarios)), names, capacities, self._root)
+        planned = plan_run(list(map(self.effective, scenarios)), names, capacities, self._root)
+        for each in planned:
+            if each.scenario.jmx is not None:
+                self._see_divided(each)
+        return planned
 
     def check_rows(self, scenarios: Sequence[Scenario]) -> None:
         """See that every user of a run has a row where the marks ask for it (ConfigError when not)."""
@@ -160,13 +170,24 @@ class LoadSession:
     def _root(self) -> Path:
         return Path(self.settings.rootdir)
 
-    def bundle(self, test_files: Sequence[Path]) -> None:
+    def _see_divided(self, planned: Planned) -> None:
+        """Refuse a test plan of which a node's share cannot be made, before anything is started."""
+        for share in shares_of(planned.shares()):
+            try:
+                divided_for(planned.scenario, share, self._root)
+            except ConfigError as error:
+                raise PreflightError(f"{planned.scenario.nodeid}: {error}") from None
+
+    def bundle(self, test_files: Sequence[Path], scenarios: Sequence[Scenario] = ()) -> None:
         """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""
-        sources = gather(Path(self.settings.rootdir), test_files, self.settings.bundle)
+        plans = [scenario for scenario in scenarios if scenario.jmx is not None]
+        attached = [path for scenario in plans for path in files_of(scenario, self._root)]
+        sources = gather(self._root, test_files, self.settings.bundle, attached)
         self._bundle = pack(sources)
         self._sys_path = sources.sys_path
         if not self.pool.is_local:
             self._wanted = Wanted(self._version, platform.python_version(), required_packages(sources))
+        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans))
 
     @property
     def remote_nodes(self) -> list[str]:
@@ -182,8 +203,7 @@ class LoadSession:
         """
         planned = self.plan([part.scenario for part in parts])
         run = Run(self._version, self._collection(), self._packed(), self._kafka)
-        for index, node in enumerate(self._the_fleet().nodes):
-            there = [each.part_on(index, part) for each, part in zip(planned, parts, strict=True)]
+        for node, there in zip(self._the_fleet().nodes, parts_by_node(planned, parts), strict=True):
             users = sum(len(part.users) for part in there)
             if users:
                 require_size(node.name, there)

@@ -17,6 +17,7 @@ import yaml
 
 from tests.action.runner import Job
 from tests.fakes.sessions import wait_until
+from tests.jmeter.plans import http, plan, threads
 from tests.plugin.projects import Project, environment
 from tests.readme import ENGLISH, ROOT, Block, Readme
 from tests.wheel import copied_sources
@@ -24,6 +25,7 @@ from tests.wheel import copied_sources
 _BLOCKS = Readme(ENGLISH).blocks
 _CLOSED = "@pytest.mark.load_scenario(\n    users="
 _OPEN = "@pytest.mark.load_scenario(\n    rate="
+_JMX = "@pytest.mark.load_scenario(\n    jmx="
 _ANSWERS_ALL = """
 import http.server, threading
 import pytest
@@ -84,7 +86,7 @@ def test_every_block_is_known_here() -> None:
     """A new block needs a test of what it says."""
     starts = (
         *("python -m pip wheel", "python -m http.server", "import pytest\n", "pytest test_load.py"),
-        *(_CLOSED, _OPEN, "@pytest_metersphere.fixture(", "[pytest]\n", "pytest examples"),
+        *(_CLOSED, _OPEN, _JMX, "@pytest_metersphere.fixture(", "[pytest]\n", "pytest examples"),
         *("pytest --ms-pool=perf --ms-kafka", "@pytest.mark.threshold(", "name: Load\n", "make demo"),
     )
 
@@ -161,6 +163,17 @@ def test_every_keyword_of_the_mark(project: Project, start: str) -> None:
     done = project.run("--collect-only", "-q")
 
     assert done.code == 0, done.text
+
+
+def test_the_test_plan(project: Project) -> None:
+    """The scenario with a JMeter test plan is understood, and its threads are planned."""
+    project.write("plans/shop.jmx", plan(threads(http("/cart"))))
+    project.write("test_it.py", f"import pytest\n\n\n{_block(_JMX).text}")
+
+    done = project.run("--ms-pool=local=400+400", "--ms-plan")
+
+    assert done.code == 0, done.text
+    assert any(line.split()[-3:] == ["600", "300", "300"] for line in done.out.splitlines()), done.text
 
 
 def test_the_load_scoped_fixture(project: Project) -> None:

@@ -34,12 +34,14 @@ class Wanted:
         python: version of Python, empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that it must reach, None when frames are pulled.
+        jmeter: it must have Java and JMeter.
     """
 
     version: str
     python: str = ""
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kafka: KafkaAccess | None = None
+    jmeter: bool = False
 
 
 def check_node(node: Node, wanted: Wanted) -> list[Check]:
@@ -86,7 +88,7 @@ def _findings(node: Node, wanted: Wanted) -> Iterator[Check]:
         yield versions
         if not versions.ok:
             return
-        yield _clock(node, clock_offset(info.clock, asked, answered))
+        yield clock_check(node.name, clock_offset(info.clock, asked, answered))
         yield from _own_findings(node, client, wanted)
 
 
@@ -100,14 +102,15 @@ def _versions(node: Node, info: NodeInfo, wanted: Wanted) -> Check:
     )
 
 
-def _clock(node: Node, offset: float) -> Check:
+def clock_check(node: str, offset: float) -> Check:
+    """Return whether a node's clock is right; `offset` is in seconds, ahead of ours."""
     if abs(offset) <= CLOCK_LIMIT:
         return Check(name="clock", ok=True, detail=f"is {format_duration(abs(offset))} off")
     where = "ahead of" if offset > 0 else "behind"
     return Check(
         name="clock",
         ok=False,
-        detail=f"node {node.name}: its clock is {format_duration(abs(offset))} {where} the controller's",
+        detail=f"node {node}: its clock is {format_duration(abs(offset))} {where} the controller's",
         hint=f"set both by the same time server (NTP); at most {format_duration(CLOCK_LIMIT)} are allowed",
     )
 
@@ -120,6 +123,7 @@ def _own_findings(node: Node, client: NodeClient, wanted: Wanted) -> Iterator[Ch
         python=wanted.python,
         packages=dict(wanted.packages),
         kafka=wanted.kafka,
+        jmeter=wanted.jmeter,
     )
     for check in client.check(request).checks:
         if check.name == "kafka" and not check.ok:

@@ -38,6 +38,8 @@ KAFKA_WAIT = 5.0
 """Seconds that a node may take to find out whether it reaches Kafka."""
 KAFKA_WAIT = 5.0
 """Seconds more that a node may take to find out whether it reaches Kafka."""
+IMAGE_WAIT = 25.0
+"""Seconds more that a node may take to look into the image that its slices run in."""
 START_WAIT = 60.0
 """Seconds that a node may take to unpack a bundle and to start its workers."""
 DELETE_WAIT = 15.0
@@ -74,10 +76,17 @@ for _kind in (_Status, _SpringError, NodeInfo, Spoken, CheckAnswer, SliceInfo, F
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EncodedBundle:
-    """The part of the start requests that is the same for all nodes of a run, encoded once."""
+    """The part of the start requests that is the same for all nodes of a run, encoded once.
+
+    Attributes:
+        boundary: stands between the parts.
+        tail: the last part and the end of the body.
+        bundle: the zip by itself, for nodes that get it another way.
+    """
 
     boundary: str
     tail: bytes
+    bundle: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,7 +111,8 @@ def encode_bundle(bundle: bytes) -> EncodedBundle:
     boundary = secrets.token_hex(16)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="bundle"; filename="bundle.zip"\r\n'
     kind = "Content-Type: application/zip\r\n\r\n"
-    return EncodedBundle(boundary, (head + kind).encode() + bundle + f"\r\n--{boundary}--\r\n".encode())
+    tail = (head + kind).encode() + bundle + f"\r\n--{boundary}--\r\n".encode()
+    return EncodedBundle(boundary, tail, bundle)
 
 
 def encode_start(request: StartRequest, bundle: EncodedBundle) -> tuple[StartBody, str]:
@@ -177,7 +187,7 @@ class NodeClient:
 
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Ask whether it could take a slice now."""
-        wait = KAFKA_WAIT if request.kafka is not None else 0.0
+        wait = IMAGE_WAIT + (KAFKA_WAIT if request.kafka is not None else 0.0)
         return self._json("POST", "/v1/check", CheckAnswer, wait=wait, **_json_body(request))
 
     def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:
@@ -286,7 +296,7 @@ class NodeClient:
             refusal = msgspec.json.decode(data, type=Refusal)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             if path == "/v1/node" and response.status_code == 404 and self._is_stock(data):
-                return NodeError(self.name, self._no_stock_yet(), response.status_code, "stock")
+                return NodeError(self.name, self._not_ours(), response.status_code, "stock")
             content = response.headers.get("Content-Type", "no content type")
             return self._stranger(path, f"with HTTP {response.status_code} ({content})", response.status_code)
         if refusal.error == "capacity":
@@ -324,10 +334,10 @@ class NodeClient:
             return False
         return True
 
-    def _no_stock_yet(self) -> str:
+    def _not_ours(self) -> str:
         return (
-            f"a stock MeterSphere node-controller listens on {self.base_url}: a later version runs load on"
-            " those; until then start `pytest-metersphere node` on that machine, on another port"
+            f"a stock MeterSphere node-controller listens on {self.base_url}: load on it needs its capacity"
+            " in the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
         )
 
     def _reason_of(self, error: Exception, read_limit: float) -> str:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pytest_metersphere.dist.client import LIVELY_LIMIT, NodeClient
+from pytest_metersphere.dist.client import LIVELY_LIMIT
+from pytest_metersphere.dist.nodes import SliceClient
 from pytest_metersphere.dist.wire import Manifest, WorkerLoss
 from pytest_metersphere.errors import NodeError
 
@@ -52,7 +53,7 @@ class Feed(Protocol):
 class _PollingFeed(abc.ABC):
     """Asks the node of each slice again and again, one thread a node, until the slice has ended."""
 
-    def __init__(self, slices: dict[str, Callable[[], NodeClient]]) -> None:
+    def __init__(self, slices: dict[str, Callable[[], SliceClient]]) -> None:
         """Start asking; `slices` gives for each slice a function that makes a client of its node."""
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -75,10 +76,10 @@ class _PollingFeed(abc.ABC):
         self._closing.set()
 
     @abc.abstractmethod
-    def _question(self, client: NodeClient, slice_id: str) -> Callable[[], Arrival]:
+    def _question(self, client: SliceClient, slice_id: str) -> Callable[[], Arrival]:
         """Return what asks once for news; each answer is the ground for the next question."""
 
-    def _follow(self, slice_id: str, connect: Callable[[], NodeClient]) -> None:
+    def _follow(self, slice_id: str, connect: Callable[[], SliceClient]) -> None:
         heard = time.monotonic()
         with connect() as client:
             ask = self._question(client, slice_id)
@@ -101,7 +102,7 @@ class _PollingFeed(abc.ABC):
 class SpoolFeed(_PollingFeed):
     """Pulls the frames of each slice from its node's spool."""
 
-    def _question(self, client: NodeClient, slice_id: str) -> Callable[[], Arrival]:
+    def _question(self, client: SliceClient, slice_id: str) -> Callable[[], Arrival]:
         after = 0
 
         def ask() -> Arrival:
@@ -116,7 +117,7 @@ class SpoolFeed(_PollingFeed):
 class StateFeed(_PollingFeed):
     """Says how each slice stands, without its frames: these come another way."""
 
-    def _question(self, client: NodeClient, slice_id: str) -> Callable[[], Arrival]:
+    def _question(self, client: SliceClient, slice_id: str) -> Callable[[], Arrival]:
         known = ""
 
         def ask() -> Arrival:

@@ -6,7 +6,8 @@ import ssl
 
 from pytest_metersphere.dist.checks import Wanted, check_node
 from pytest_metersphere.dist.local import LocalPool
-from pytest_metersphere.dist.nodes import Node, in_parallel
+from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
+from pytest_metersphere.dist.nodes import AnyNode, Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.wire import Check, NodeInfo
@@ -32,6 +33,7 @@ class Fleet:
         Raises:
             PreflightError: a name cannot be resolved, or a local node did not start.
         """
+        self._terms = StockTerms()
         specs = resolved(pool).nodes
         local = [spec for spec in specs if spec.local]
         self._local = LocalPool(local) if local else None
@@ -40,20 +42,28 @@ class Fleet:
         except NodeError as error:
             self.close()
             raise PreflightError(str(error)) from None
-        self.nodes = [
+        self._remote = {spec.name for spec in specs if not spec.local}
+        self.nodes: list[Node | StockNode] = [
             _node(spec, next(ports), self._local.token)
             if spec.local and self._local
             else _node(spec, spec.port, token, cafile)
             for spec in specs
         ]
 
+    def recognise(self, terms: StockTerms) -> None:
+        """Find out which nodes are stock MeterSphere ones; what the session has for these is in `terms`."""
+        self._terms = terms
+        self.nodes = in_parallel(self._recognised, self.nodes)
+
+    def _recognised(self, node: Node | StockNode) -> Node | StockNode:
+        if isinstance(node, StockNode) or node.name not in self._remote:
+            return node
+        return stock_twin(node, self._terms) or node
+
     def check(self, wanted: Wanted) -> list[Check]:
         """Check every node at once, each up to the first thing that does not hold."""
-        return [
-            check
-            for checks in in_parallel(lambda node: check_node(node, wanted), self.nodes)
-            for check in checks
-        ]
+        found = in_parallel(lambda node: check(node, wanted), self.nodes)
+        return [finding for findings in found for finding in findings]
 
     def free_capacities(self) -> list[int]:
         """Return the users that each node could take now: what it reports, at most what the pool says.
@@ -65,10 +75,28 @@ class Fleet:
         return [_free(node, info) for node, info in zip(self.nodes, infos, strict=True)]
 
     def close(self) -> None:
-        """End the local nodes."""
+        """End the local nodes, and the links to stock ones."""
+        self._terms.exchange.close()
         if self._local is not None:
             self._local.close()
             self._local = None
+
+
+def check(node: Node | StockNode, wanted: Wanted) -> list[Check]:
+    """Check one node, up to the first thing that does not hold."""
+    if not isinstance(node, StockNode):
+        return check_node(node, wanted)
+    # kafka-python is imported only where Kafka is used
+    if node.terms.kafka is None:
+        return lacking(node)
+    from pytest_metersphere.dist.metersphere.checks import check_stock
+
+    return check_stock(node, wanted)
+
+
+def lacking(node: StockNode) -> list[Check]:
+    """Return the only check of a stock node for which there is no Kafka."""
+    return [Check(name=f"node {node.name}", ok=False, detail=f"node {node.name}: {node.lack}")]
 
 
 def require_certificates(cafile: str, source: str) -> None:
@@ -100,10 +128,10 @@ def _node(spec: NodeSpec, port: int, token: str, cafile: str | None = None) -> N
     )
 
 
-def _info(node: Node) -> NodeInfo:
+def _info(node: AnyNode) -> NodeInfo:
     with node.connect() as client:
         return client.info()
 
 
-def _free(node: Node, info: NodeInfo) -> int:
+def _free(node: AnyNode, info: NodeInfo) -> int:
     return info.free if node.capacity is None else min(info.free, node.capacity)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pytest_metersphere.dist.collect import Collector, SliceData
 from pytest_metersphere.dist.feed import Arrival, Feed, JoinedFeed, SpoolFeed, StateFeed
 from pytest_metersphere.dist.neighbours import Neighbours
-from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.nodes import AnyNode
 from pytest_metersphere.dist.repair import Gap, Repairs
 from pytest_metersphere.dist.run import Run, Slice
 from pytest_metersphere.dist.wire import WorkerLoss
@@ -43,6 +43,7 @@ class Intake:
         self._repaired_at = -math.inf
         self._progress: dict[str, tuple[int, float]] = {}
         self._offsets: dict[int, int] = {}
+        self._strangers = 0
         slices = {item.id: SliceData(item.node.name, item.incarnation) for item in run.slices}
         self.collector = Collector(run.id, run.key, slices, run.scenarios, run.interval)
 
@@ -57,7 +58,7 @@ class Intake:
 
             self._offsets = end_offsets(self._run.kafka)
 
-    def open(self, nodes: Sequence[Node]) -> None:
+    def open(self, nodes: Sequence[AnyNode]) -> None:
         """Begin to listen; `nodes` may hold slices of other runs whose frames come over the same topic."""
         connects = {item.id: item.node.connect for item in self._run.slices}
         self._progress = {key: (0, time.monotonic()) for key in self._slices}
@@ -102,6 +103,7 @@ class Intake:
             self.receive()
         self._repairs.finish([self._gap(item) for item in self._incomplete()])
         self._take_repaired()
+        self._note_strangers()
 
     def _take(self, arrival: Arrival) -> None:
         for signed in arrival.frames:
@@ -114,6 +116,11 @@ class Intake:
         if arrival.manifest is not None:
             self.collector.end(arrival.manifest)
             self.aborted = self.aborted or arrival.manifest.aborted
+
+    def _note_strangers(self) -> None:
+        """Count, beside strange frames, what else strangers said on Kafka."""
+        known, self._strangers = self._strangers, self._run.rejected()
+        self.collector.rejected += self._strangers - known
 
     def _incomplete(self) -> list[Slice]:
         """Return the slices that have ended, and of whose frames some may still come.

@@ -19,6 +19,7 @@ import msgspec
 from pytest_metersphere.dist.node.config import DEFAULT_USERS_PER_CORE, available_cores
 from pytest_metersphere.dist.pool import NodeSpec
 from pytest_metersphere.dist.wire import TOKEN_VARIABLE
+from pytest_metersphere.engine.jmeter.home import HOME_VARIABLE
 from pytest_metersphere.errors import NodeError
 
 START_LIMIT = 15.0
@@ -145,7 +146,11 @@ class LocalPool:
 
 
 def _environment(token: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST_") or name == HOME_VARIABLE
+    }
     return kept | {TOKEN_VARIABLE: token}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from pytest_metersphere.dist.nodes import Node, in_parallel
+from pytest_metersphere.dist.nodes import AnyNode, in_parallel
 from pytest_metersphere.errors import NodeError
 
 MOST_QUESTIONS = 100
@@ -14,7 +14,7 @@ MOST_QUESTIONS = 100
 class Neighbours:
     """The slices of other runs on the nodes of a pool, asked for when one is first heard of."""
 
-    def __init__(self, own: Collection[str], nodes: Sequence[Node]) -> None:
+    def __init__(self, own: Collection[str], nodes: Sequence[AnyNode]) -> None:
         """Know the run's own slices, and whom to ask about others; nothing is asked yet."""
         self._own = frozenset(own)
         self._nodes = nodes
@@ -34,7 +34,7 @@ class Neighbours:
         return slice_id in self._known
 
 
-def _held(node: Node) -> list[str]:
+def _held(node: AnyNode) -> list[str]:
     try:
         with node.connect() as client:
             return client.info().slices

@@ -7,6 +7,7 @@ import errno
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ CORRECT_ADDRESS = "correct the address, or start `pytest-metersphere node` there
 PROBE_LIMIT = 3.0
 """Seconds to find out whether a port speaks TLS."""
 
+_CHUNK = 1 << 14
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
 
 
@@ -86,9 +88,31 @@ def speaks_tls(base_url: str) -> bool:
     context.verify_mode = ssl.CERT_NONE  # nothing is sent, only the kind of port is asked for
     with contextlib.suppress(OSError, ValueError):
         address = (parts.hostname or "", parts.port or 0)
-        with socket.create_connection(address, PROBE_LIMIT) as sock, context.wrap_socket(sock):
+        with socket.create_connection(address, PROBE_LIMIT) as sock:
+            _shake_hands(sock, context)
             return True
     return False
+
+
+def _shake_hands(sock: socket.socket, context: ssl.SSLContext) -> None:
+    """Begin to speak TLS, within PROBE_LIMIT (OSError when the other side does not).
+
+    ssl's own sockets stay open when the connection was reset before one is made of it.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    deadline = time.monotonic() + PROBE_LIMIT
+    while True:
+        try:
+            tls.do_handshake()
+            return
+        except ssl.SSLWantReadError:
+            sock.sendall(outgoing.read())
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        if data := sock.recv(_CHUNK):
+            incoming.write(data)
+        else:
+            incoming.write_eof()
 
 
 def _why_no_tls(base_url: str, error: ssl.SSLError, cafile: str | None) -> str:

@@ -39,12 +39,14 @@ class Sources:
     imported: frozenset[Path] = frozenset()
 
 
-def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> Sources:
+def gather(
+    root: Path, test_files: Iterable[Path], patterns: Iterable[str], attached: Iterable[Path] = ()
+) -> Sources:
     """Find what the scenarios need on a node.
 
     Everything imported from under the rootdir, each top-level package whole with its data; the test
-    files; and what the glob patterns (relative to the rootdir) name. Nothing from the interpreter's own
-    folders or site-packages.
+    files; what is attached to them; and what the glob patterns (relative to the rootdir) name. Nothing
+    from the interpreter's own folders or site-packages.
 
     Raises:
         BundleError: a test file lies outside the rootdir, or a pattern matches nothing.
@@ -61,6 +63,7 @@ def gather(root: Path, test_files: Iterable[Path], patterns: Iterable[str]) -> S
                 folders.append(place.parent)
     tests = {_test_file(Path(os.path.realpath(test_file)), root) for test_file in test_files}
     files |= tests
+    files |= {_test_file(Path(os.path.realpath(file)), root) for file in attached}
     files.update(_conftests(root, files))
     begun = tests | {Path(os.path.realpath(str(module.__file__))) for module in modules}
     begun.update(_conftests(root, tests))

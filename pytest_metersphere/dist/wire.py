@@ -51,6 +51,9 @@ class NodeInfo(msgspec.Struct, kw_only=True):
         clock: the node's wall clock, seconds since the epoch.
         pid: process id of the node-controller.
         slices: ids of the slices it holds.
+        launcher: what slices run in there, `process` or `docker`.
+        image: with Docker, name and tag of the image.
+        trouble: why it can start no slice now, and what to do; empty when it can.
     """
 
     protocol: int
@@ -63,6 +66,9 @@ class NodeInfo(msgspec.Struct, kw_only=True):
     clock: float
     pid: int
     slices: list[str] = []
+    launcher: str = "process"
+    image: str = ""
+    trouble: str = ""
 
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -100,6 +106,11 @@ class KafkaAccess(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.prefix}.results"
 
     @property
+    def control_topic(self) -> str:
+        """Return the name of the topic by which slices on stock nodes are spoken to."""
+        return f"{self.prefix}.control"
+
+    @property
     def tls(self) -> bool:
         """Return whether connections are encrypted."""
         return self.security_protocol in ("SSL", "SASL_SSL")
@@ -128,6 +139,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
         python: the controller's version of Python, `3.11.7`; empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that frames would go to, None when they are pulled.
+        jmeter: a slice would run JMeter.
     """
 
     protocol: int
@@ -136,6 +148,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
     python: str = ""
     packages: dict[str, str] = {}
     kafka: KafkaAccess | None = None
+    jmeter: bool = False
 
 
 class Check(msgspec.Struct, kw_only=True):
@@ -208,7 +221,7 @@ class WorkerLoss(msgspec.Struct, kw_only=True):
 
     Attributes:
         worker: its number in the slice, from 0.
-        pid: its process id.
+        pid: its process id; with Docker that in its container.
         second: whole seconds from go, -1 before it.
         reason: how it ended, `killed by SIGKILL` or `exit code 1`.
     """
@@ -284,7 +297,7 @@ class SliceInfo(msgspec.Struct, kw_only=True):
         incarnation: tells it from an earlier one with the same id.
         state: starting, ready, running, stopping, ended, or failed when it never ran.
         users: users reserved for it.
-        workers: process ids of its workers.
+        workers: process ids of its workers; with Docker those in its container.
         last_sequence: sequence of its latest frame, 0 before the first.
         losses: workers that were lost so far.
         reason: why it failed, one line; empty when it did not.

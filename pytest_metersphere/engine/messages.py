@@ -12,6 +12,7 @@ import struct
 
 import msgspec
 
+from pytest_metersphere.engine.jmeter.share import Share
 from pytest_metersphere.engine.rows import Rows
 from pytest_metersphere.errors import WireError
 from pytest_metersphere.metrics.frame import Phase, Tally, WorkerHealth
@@ -33,6 +34,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         local_params: names of parameters to be taken from the worker's own item of the same full id.
         rows: the rows of these users, None without a data file.
         before: users of the run's scenarios before this one; `vu.id` goes on counting behind them.
+        share: of a JMeter test plan, the node's share; else None.
     """
 
     scenario: Scenario
@@ -41,6 +43,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     local_params: list[str] = []
     rows: Rows | None = None
     before: int = 0
+    share: Share | None = None
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metersphere.engine.health import raise_descriptor_limit
+from pytest_metersphere.engine.jmeter.session import JMeterSession
 from pytest_metersphere.engine.messages import Broken, Channel, FromWorker, Go, Job, Stop
 from pytest_metersphere.engine.worker_session import WorkerSession
 
@@ -39,11 +40,14 @@ def main() -> None:
     if not isinstance(job, Job):
         os._exit(2)
     outbox = _Outbox(channel)
-    session = WorkerSession(job, outbox.put, new_event_loop)
+    session = _session_for(job, outbox.put)
     threading.Thread(target=_listen, args=(channel, session), daemon=True).start()
     code = 0
     try:
-        _run(job, session, outbox.put)
+        if isinstance(session, JMeterSession):
+            session.run()
+        else:
+            _run(job, session, outbox.put)
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         code = 1
         sys.excepthook(type(error), error, error.__traceback__)
@@ -51,6 +55,12 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _session_for(job: Job, send: Callable[[FromWorker], None]) -> WorkerSession | JMeterSession:
+    """Return who runs a job: JMeter for a test plan, else a pytest session of its own."""
+    runs_jmeter = any(part.scenario.jmx for part in job.parts)
+    return JMeterSession(job, send) if runs_jmeter else WorkerSession(job, send, new_event_loop)
 
 
 def die_with_parent() -> None:
@@ -90,7 +100,7 @@ def pytest_arguments(job: Job) -> list[str]:
     return list(dict.fromkeys(arguments[: len(job.parts)])) + arguments[len(job.parts) :]
 
 
-def _listen(channel: Channel, session: WorkerSession) -> None:
+def _listen(channel: Channel, session: WorkerSession | JMeterSession) -> None:
     """Hand the supervisor's words to the session; when the supervisor is gone, so is this process."""
     while True:
         try:

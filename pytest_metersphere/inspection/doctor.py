@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_metersphere import __version__
-from pytest_metersphere.dist.checks import Wanted, check_node
-from pytest_metersphere.dist.fleet import Fleet
+from pytest_metersphere.dist.checks import Wanted
+from pytest_metersphere.dist.fleet import Fleet, check
 from pytest_metersphere.dist.kafka.preflight import check_kafka
+from pytest_metersphere.dist.metersphere.node import StockTerms, stock_twin
 from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import PreflightError
 from pytest_metersphere.inspection.gathering import gathered
-from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node
+from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node, stock_terms
 from pytest_metersphere.inspection.redaction import redacted
 from pytest_metersphere.inspection.settings import Target
 from pytest_metersphere.inspection.values import DOCTOR_SCHEMA, DoctorReport, Finding
@@ -61,7 +62,9 @@ def _pool_findings(target: Target) -> list[Finding]:
             findings.append(_failed("pool", "local nodes", str(error)))
             places = [place for place in places if not place.spec.local]
             local = []
-        return findings + _node_findings(places, _nodes(places, local, target), target.kafka)
+        terms = stock_terms(target)
+        stack.callback(terms.exchange.close)
+        return findings + _node_findings(places, _nodes(places, local, target), terms)
 
 
 def _nodes(places: Sequence[Place], local: Sequence[Node], target: Target) -> list[Node | None]:
@@ -82,19 +85,26 @@ def _started(local: Sequence[NodeSpec]) -> Iterator[list[Node]]:
     if os.name != "posix":
         raise PreflightError("local nodes need Linux or macOS")
     with contextlib.closing(Fleet(Pool(name="local", nodes=tuple(local)), token="")) as fleet:
-        yield fleet.nodes
+        yield [node for node in fleet.nodes if isinstance(node, Node)]
 
 
-def _node_findings(
-    places: Sequence[Place], nodes: Sequence[Node | None], kafka: KafkaAccess | None
-) -> list[Finding]:
-    wanted = Wanted(__version__, platform.python_version(), kafka=kafka)
-    checked = gathered(lambda node: check_node(node, wanted) if node else [], nodes, NODE_LIMIT)
+def _node_findings(places: Sequence[Place], nodes: Sequence[Node | None], terms: StockTerms) -> list[Finding]:
+    wanted = Wanted(__version__, platform.python_version(), kafka=terms.kafka)
+    checked = gathered(
+        lambda pair: _checked(*pair, wanted, terms), list(zip(places, nodes, strict=True)), NODE_LIMIT
+    )
     return [
         _finding(f"node {place.spec.name}", check)
         for place, checks in zip(places, checked, strict=True)
         for check in checks or [_lost(place)]
     ]
+
+
+def _checked(place: Place, node: Node | None, wanted: Wanted, terms: StockTerms) -> list[Check]:
+    """Check a node, as a stock MeterSphere one if that is what it is; nothing when its name means nothing."""
+    if node is None:
+        return []
+    return check(node if place.spec.local else stock_twin(node, terms) or node, wanted)
 
 
 def _lost(place: Place) -> Check:

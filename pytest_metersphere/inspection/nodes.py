@@ -13,6 +13,7 @@ from pytest_metersphere.dist.checks import CLOCK_LIMIT, clock_offset
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.kafka.brokers import join_address
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
 from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.resolve import addresses_of, is_address, resolved
@@ -23,13 +24,15 @@ from pytest_metersphere.inspection.settings import Target
 from pytest_metersphere.inspection.values import NodeState, NodeStatus
 from pytest_metersphere.units import format_duration
 
+_PERHAPS_STOCK = ("stock", "no answer")
+"""How it looks: the second when ours in the pool speak TLS, which stock ones do not."""
 LIMIT = 20.0
 """Seconds for all that one node is asked; what answers byte by byte would take for ever."""
 
 _STATES: Mapping[NodeTrouble, NodeState] = {
     "no answer": "down",
     "stranger": "not ours",
-    "stock": "stock",
+    "stock": "not set up",
     "token": "wrong token",
     "version": "other version",
 }
@@ -64,7 +67,14 @@ def clash(places: Sequence[Place]) -> str:
 
 def remote_node(spec: NodeSpec, target: Target) -> Node:
     """Return a node that runs already, to be spoken to."""
-    return Fleet(Pool(name=spec.name, nodes=(spec,)), target.token, target.cafile).nodes[0]
+    (node,) = Fleet(Pool(name=spec.name, nodes=(spec,)), target.token, target.cafile).nodes
+    assert isinstance(node, Node)
+    return node
+
+
+def stock_terms(target: Target) -> StockTerms:
+    """Return what there is for stock nodes."""
+    return StockTerms(target.runner_image, target.kafka)
 
 
 def own_words(name: str, message: object) -> str:
@@ -101,13 +111,17 @@ def _asked(spec: NodeSpec, target: Target) -> NodeStatus:
             addresses_of(spec.host)
     except PreflightError as error:
         return _unfit(spec, "unknown host", str(error))
+    node = remote_node(spec, target)
     try:
-        with remote_node(spec, target).connect() as client:
+        with node.connect() as client:
             client.status()
             asked = time.time()
             info = client.info()
             offset = clock_offset(info.clock, asked, time.time())
     except NodeError as error:
+        stock = stock_twin(node, stock_terms(target)) if error.kind in _PERHAPS_STOCK else None
+        if stock is not None:
+            return _stock(spec, stock)
         return _unfit(spec, _STATES.get(error.kind, "unwell"), own_words(spec.name, error))
     except PreflightError as error:
         return _unfit(spec, "unwell", own_words(spec.name, error))
@@ -123,6 +137,7 @@ def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
         state=state,
         ok=state == "up",
         detail=detail,
+        kind="ours",
         version=info.version,
         python=info.python,
         capacity=info.capacity,
@@ -130,7 +145,31 @@ def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
         free=info.free if spec.capacity is None else min(info.free, spec.capacity),
         slices=len(info.slices),
         workers=info.workers,
+        launcher=info.launcher,
+        image=info.image,
         clock_offset=offset,
+    )
+
+
+def _stock(spec: NodeSpec, node: StockNode) -> NodeStatus:
+    """Return how a stock node is, by what Docker there says of our containers."""
+    unfit = msgspec.structs.replace(_unfit(spec, "not set up", node.lack), kind="stock")
+    if node.lack:
+        return unfit
+    try:
+        held = node.api.containers()
+    except NodeError as error:
+        detail = own_words(spec.name, error)
+        return msgspec.structs.replace(unfit, state=_STATES.get(error.kind, "unwell"), detail=detail)
+    return NodeStatus(
+        name=spec.name,
+        address=join_address(spec.host, spec.port),
+        state="up",
+        ok=True,
+        kind="stock",
+        declared=spec.capacity,
+        free=max(0, (spec.capacity or 0) - sum(each.users for each in held)),
+        slices=len(held),
     )
 
 
@@ -143,6 +182,8 @@ def _judged(info: NodeInfo, offset: float) -> tuple[NodeState, str]:
         where = "ahead of" if offset > 0 else "behind"
         off = f"its clock is {format_duration(abs(offset))} {where} this machine's"
         return "clock off", f"{off}; set both by the same time server (NTP)"
+    if info.trouble:
+        return "unwell", info.trouble
     return "up", ""
 
 
@@ -153,6 +194,7 @@ def _not_started(spec: NodeSpec, index: int, nodes: int) -> NodeStatus:
         state="local",
         ok=True,
         detail="pytest starts it for each session; there is none now",
+        kind="ours",
         capacity=default_capacity(index, nodes) if spec.capacity is None else spec.capacity,
         declared=spec.capacity,
     )

@@ -38,12 +38,14 @@ class Target:
         kafka: how to reach Kafka.
         token: what the nodes ask for.
         cafile: file of the certificates that vouch for the nodes, None for plain HTTP.
+        runner_image: image that stock nodes are to run, empty without one.
     """
 
     pool: Pool | None
     kafka: KafkaAccess | None
     token: str = dataclasses.field(repr=False, default="")
     cafile: str | None = None
+    runner_image: str = ""
 
     @property
     def secrets(self) -> list[str]:
@@ -77,7 +79,8 @@ def read_target(options: list[str]) -> Target:
         kafka = read_access(settings.kafka) if settings.kafka else None
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    return Target(pool, kafka, settings.token.reveal() if settings.token else "", settings.node_cafile)
+    token = settings.token.reveal() if settings.token else ""
+    return Target(pool, kafka, token, settings.node_cafile, settings.runner_image)
 
 
 def read_settings(options: list[str]) -> Settings:

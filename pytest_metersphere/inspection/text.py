@@ -77,12 +77,14 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
             "node": one_line(node.name),
             "address": node.address or _NOTHING,
             "state": node.state,
+            "kind": node.kind,
             "version": _text(node.version),
             "python": _text(node.python),
             "capacity": _number(node.capacity),
             "declared": _number(node.declared),
             "free": _number(node.free),
             "slices": _number(node.slices),
+            "launcher": _text(node.launcher),
             "clock": _NOTHING if node.clock_offset is None else f"{node.clock_offset:+.1f} s",
         }
         for node in nodes
@@ -92,8 +94,12 @@ def _node_table(nodes: Sequence[NodeStatus], width: int | None) -> Iterator[str]
         dull.add("declared")
     if all(node.name == (node.address or node.name) for node in nodes):
         dull.add("address")
+    if all(node.kind != "stock" for node in nodes):
+        dull.add("kind")
+    if all(node.launcher in (None, "process") for node in nodes):
+        dull.add("launcher")
     told = [{key: row[key] for key in row if key not in dull} for row in rows]
-    yield from _table(told, width, spare=("python", "declared", "address"))
+    yield from _table(told, width, spare=("python", "declared", "address", "launcher"))
 
 
 def _kafka_lines(kafka: KafkaStatus, width: int | None) -> Iterator[str]:

@@ -15,12 +15,13 @@ NodeState = Literal[
     "clock off",
     "other version",
     "wrong token",
-    "stock",
+    "not set up",
     "not ours",
     "unwell",
     "unknown host",
     "down",
 ]
+NodeKind = Literal["ours", "stock", "unknown"]
 TopicState = Literal["there", "missing", "loses frames", "takes nothing", "unknown"]
 
 
@@ -33,6 +34,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         state: how it is.
         ok: whether load can run on it, as far as this tells.
         detail: what is to be said of it, and what to do; empty when all is well.
+        kind: one of our node-controllers, or a stock MeterSphere one.
         version: version of pytest-metersphere there.
         python: version of Python there.
         capacity: users that it may carry, as it says.
@@ -40,6 +42,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         free: users that it could take now; of those that the pool declares, if it declares any.
         slices: slices that it holds.
         workers: worker processes that a slice may have there.
+        launcher: what slices run in there, `process` or `docker`.
+        image: with Docker, name and tag of the image; empty without.
         clock_offset: seconds that its clock is ahead of this machine's, at least; negative when behind.
         seconds: how long it took to find all this.
     """
@@ -49,6 +53,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: NodeState
     ok: bool
     detail: str = ""
+    kind: NodeKind = "unknown"
     version: str | None = None
     python: str | None = None
     capacity: int | None = None
@@ -56,6 +61,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     free: int | None = None
     slices: int | None = None
     workers: int | None = None
+    launcher: str | None = None
+    image: str | None = None
     clock_offset: float | None = None
     seconds: float = 0.0
 

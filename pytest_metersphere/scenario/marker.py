@@ -14,7 +14,8 @@ import msgspec
 
 from pytest_metersphere.errors import ConfigError, did_you_mean
 from pytest_metersphere.scenario.arrivals import LEAST_MAX_USERS, Arrivals, Process, RateStage
-from pytest_metersphere.scenario.model import DataEnd, DataFile, Scenario
+from pytest_metersphere.scenario.jmeter import Table, addresses, plan_path, table
+from pytest_metersphere.scenario.model import DataEnd, DataFile, Jmx, Scenario
 from pytest_metersphere.scenario.profile import (
     DEFAULT_HOLD,
     DEFAULT_USERS,
@@ -60,6 +61,9 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None = None
     data_end: DataEnd | None = None
     group: str | None = None
+    jmx: str | None = None
+    properties: Table | None = None
+    hosts: Table | None = None
 
     @property
     def rate_stages(self) -> tuple[RateStage, ...]:
@@ -92,6 +96,8 @@ _CLOSED_ONLY = {
     "think": "no user pauses between them",
     "pacing": "no user has a pace of its own",
 }
+_ONLY_WITH_JMX = ("properties", "hosts")
+_WITH_JMX = ("jmx", *_ONLY_WITH_JMX, "users", "ramp", "hold", "iterations", "warmup", "graceful_stop")
 _ALTERNATIVES = (("iterations", "shared_iterations"), ("think", "pacing"))
 _LONGEST_NAME = 100
 _ENDS: tuple[DataEnd, ...] = get_args(DataEnd)
@@ -122,6 +128,7 @@ def merge_marks(
             asked = _merged(asked, _read(mark))
         profile = _profile(asked, seed=zlib.crc32(nodeid.encode()))
         data = _data_file(asked, path)
+        jmx = _jmx(asked, path)
     except ConfigError as error:
         raise ConfigError(f"{path}:{line}: {error}") from None
     return Scenario(
@@ -135,6 +142,7 @@ def merge_marks(
         pacing=asked.pacing,
         data=data,
         group=asked.group or "",
+        jmx=jmx,
     )
 
 
@@ -199,6 +207,9 @@ def _read(mark: MarkLike) -> _Asked:
         data=_take(mark, "data", _data_name),
         data_end=_take(mark, "data_end", _data_end),
         group=_take(mark, "group", _group),
+        jmx=_take(mark, "jmx", plan_path),
+        properties=_take(mark, "properties", table),
+        hosts=_take(mark, "hosts", addresses),
     )
 
 
@@ -219,6 +230,9 @@ _EXAMPLES = {
     "data": 'data="users.csv"',
     "data_end": 'data_end="cycle", "stop" or "fail"',
     "group": 'group="peak"',
+    "jmx": 'jmx="plans/shop.jmx"',
+    "properties": 'properties={"host": "shop.example"}',
+    "hosts": 'hosts={"shop.example": "10.0.0.3"}',
 }
 DESCRIPTIONS = {
     "users": f"Virtual users at the peak; {DEFAULT_USERS} when nothing is said",
@@ -246,6 +260,10 @@ DESCRIPTIONS = {
     "data_end": "What becomes of users for whom no row is left: `cycle` (rows are used again) when nothing "
     "is said, `stop` (they do not start), `fail` (no user does)",
     "group": "Scenarios that name the same group run at the same time, as one run, each with its own verdict",
+    "jmx": "A JMeter test plan, relative to the test's folder, that is the load ([jmx.md](jmx.md)); the "
+    "test's body runs afterwards, on the controller",
+    "properties": "JMeter properties by name, with `jmx`",
+    "hosts": "IP addresses by host name, in place of what DNS says, for the plan's HTTP requests; with `jmx`",
 }
 """What each keyword is for, for docs/options.md."""
 
@@ -423,6 +441,38 @@ def _data_file(asked: _Asked, test: str) -> DataFile | None:
         return None
     path = posixpath.normpath(posixpath.join(posixpath.dirname(test), PurePath(asked.data).as_posix()))
     return DataFile(asked.data, path, asked.data_end or "cycle")
+
+
+def _jmx(asked: _Asked, test: str) -> Jmx | None:
+    """Return the test plan, None without one; the profile of a plan's own load is not known here."""
+    if asked.jmx is None:
+        for keyword in _ONLY_WITH_JMX:
+            if getattr(asked, keyword) is not None:
+                raise ConfigError(
+                    f"load_scenario({keyword}=…): it is for JMeter test plans; correct: "
+                    f'jmx="plans/shop.jmx", {_EXAMPLES[keyword]}'
+                )
+        return None
+    for keyword in KEYWORDS:
+        if keyword not in _WITH_JMX and getattr(asked, keyword) is not None:
+            raise ConfigError(
+                f"load_scenario(jmx={asked.jmx!r}, {keyword}=…): {keyword} does not go with jmx; of the "
+                "load curve a test plan takes users, ramp and hold, and what it does stands in the plan; "
+                'correct: jmx="plans/shop.jmx", users=20, hold="30s"'
+            )
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(test), asked.jmx))
+    if path.startswith("../"):
+        raise ConfigError(
+            f"load_scenario(jmx={asked.jmx!r}): the file lies outside the rootdir, so it cannot be sent to "
+            "the nodes; give pytest a --rootdir above it"
+        )
+    return Jmx(
+        path=path,
+        properties=asked.properties or {},
+        hosts=asked.hosts or {},
+        own_users=asked.users is None,
+        own_curve=asked.ramp is None and asked.hold is None and asked.iterations is None,
+    )
 
 
 def _merged(outer: _Asked, inner: _Asked) -> _Asked:

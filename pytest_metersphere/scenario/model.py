@@ -26,6 +26,24 @@ class DataFile(msgspec.Struct, frozen=True):
     end: DataEnd = "cycle"
 
 
+class Jmx(msgspec.Struct, frozen=True, kw_only=True):
+    """The JMeter test plan that a scenario runs.
+
+    Attributes:
+        path: the file, relative to the rootdir, with slashes.
+        properties: JMeter properties by name.
+        hosts: addresses by host name, in place of what DNS says.
+        own_users: the plan's own threads are run, as the mark says nothing of users.
+        own_curve: its thread groups keep their ramps and durations, as the mark says nothing of them.
+    """
+
+    path: str
+    properties: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    own_users: bool = False
+    own_curve: bool = False
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One marked test.
 
@@ -41,6 +59,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         pacing: seconds from one intended start of a user's iterations to the next, None to go by `think`.
         data: the file that has a row for each user, None without one.
         group: scenarios of the same group run at the same time; empty without one.
+        jmx: the test plan that JMeter runs, None when the load is the test function.
     """
 
     nodeid: str
@@ -54,6 +73,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pacing: float | None = None
     data: DataFile | None = None
     group: str = ""
+    jmx: Jmx | None = None
 
     @property
     def base_nodeid(self) -> str:

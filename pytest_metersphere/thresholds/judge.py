@@ -107,6 +107,7 @@ def decide(
     invalid: Sequence[str] = (),
     aborted: str = "",
     overflow: bool = False,
+    samples_fail: bool = False,
 ) -> Judgement:
     """Return the verdict on a scenario: aborted, invalid, error, failed, or else passed.
 
@@ -121,12 +122,16 @@ def decide(
         invalid: why the numbers can't be believed, one sentence each.
         aborted: why the run did not come to its end, empty when it did.
         overflow: there were more labels than are kept apart, so no threshold with one can be judged.
+        samples_fail: a failed sample fails the scenario as a failed iteration does, as where JMeter ran
+            the load, which does not tell iterations; an unlabelled `error_rate` says how many may.
     """
     outcomes = [
         _incomplete(threshold) if overflow and _has_label(threshold) else judge(threshold, tally, duration)
         for threshold in thresholds
     ]
     failed_iterations = _failed_iterations(thresholds, tally)
+    if samples_fail:
+        failed_iterations = _failed_samples(thresholds, tally)
     reasons: dict[Verdict, list[str]] = {
         "aborted": [f"aborted: {aborted}"] if aborted else [],
         "invalid": [f"invalid: {reason}" for reason in invalid],
@@ -302,6 +307,15 @@ def _failed_iterations(thresholds: Sequence[Threshold], tally: Tally) -> list[st
         why = "failed by an assertion or another exception, which error_rate does not cover"
     count = f"{tally.failed_iterations - excused} of {tally.iterations} iterations"
     return [f'{count} {why} (add for example "iteration_error_rate < 1%"){_most_frequent(failures)}']
+
+
+def _failed_samples(thresholds: Sequence[Threshold], tally: Tally) -> list[str]:
+    """Return the finding about failed samples that no threshold speaks of, if there are any."""
+    bounds = [threshold for threshold in thresholds if threshold.is_upper_bound]
+    if not tally.failures or any(bound.metric == "error_rate" and bound.over_everything for bound in bounds):
+        return []
+    count = f"{tally.failures} of {tally.requests} samples failed and no threshold allows any"
+    return [f'{count} (add for example "error_rate < 1%"){_most_frequent(tally.errors)}']
 
 
 def _most_frequent(errors: Iterable[ErrorTally]) -> str:

@@ -98,8 +98,8 @@ def test_a_clock_that_is_off_is_named_with_its_offset(
     """The other checks are made all the same."""
     plain = NodeController.info
 
-    def shifted(self: NodeController) -> NodeInfo:
-        return msgspec.structs.replace(plain(self), clock=time.time() + shift)
+    async def shifted(self: NodeController) -> NodeInfo:
+        return msgspec.structs.replace(await plain(self), clock=time.time() + shift)
 
     monkeypatch.setattr(NodeController, "info", shifted)
     check = only_failure(node.node())

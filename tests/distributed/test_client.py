@@ -156,13 +156,13 @@ def test_something_else_answers(answer: bytes, said: str) -> None:
 
 
 def test_a_stock_node_controller_is_recognised() -> None:
-    """MeterSphere's own node-controller is called by its name, and the message says what to do meanwhile."""
+    """MeterSphere's own node-controller is called by its name, and the message says what it needs."""
     with StockController() as stock:
         error = complaint(stock.url)
 
     assert str(error) == (
-        f"node n1: a stock MeterSphere node-controller listens on {stock.url}: a later version runs load on"
-        " those; until then start `pytest-metersphere node` on that machine, on another port"
+        f"node n1: a stock MeterSphere node-controller listens on {stock.url}: load on it needs its capacity"
+        " in the pool, Kafka (--ms-kafka) and the image to run there (ini ms_runner_image)"
     )
     assert error.status == 404
 

@@ -24,7 +24,9 @@ from pytest_metersphere.dist.node.config import (
     DEFAULT_USERS_PER_CORE,
     NodeConfig,
 )
+from pytest_metersphere.dist.node.containers import TREE
 from pytest_metersphere.dist.node.controller import KEEP
+from pytest_metersphere.dist.node.docker import NODE_LABEL, SLICE_LABEL, USER
 from pytest_metersphere.dist.run import LEASE, RENEWED_EVERY
 from pytest_metersphere.dist.wire import SaslMechanism, SecurityProtocol
 from pytest_metersphere.options import KafkaSettings
@@ -193,11 +195,24 @@ def test_the_page_lists_the_options_of_the_command() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True, cwd=ROOT)
     options = set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE)) - {"--help"}
     rows = table("option", "")
+    about_containers = table("with `--launcher=docker`", "")
 
-    assert {option for row in rows for option in names_in(row)} == options
+    assert {option for row in [*rows, *about_containers] for option in names_in(row)} == options
+    assert not {*rows} & {*about_containers}
     assert rows["`--port`"][0].endswith(f"`{DEFAULT_PORT}`")
     assert rows["`--max-slices`"][0].endswith(f"`{DEFAULT_MAX_SLICES}`")
     assert f"{DEFAULT_USERS_PER_CORE:,} for each worker" in rows["`--capacity`"][0]
+
+
+def test_the_page_knows_who_slices_in_containers_are() -> None:
+    """The user of the code, of the image and of the page is the same, and so are the labels and folders."""
+    recipe = (ROOT / "deploy" / "runner.Dockerfile").read_text(encoding="utf-8")
+
+    assert f"\nUSER {USER}\n" in recipe
+    assert f"user and group {USER.partition(':')[0]}," in PAGE
+    assert f"`{NODE_LABEL}` (the node's `name@host:port`)" in PAGE
+    assert f"`{SLICE_LABEL}`" in PAGE
+    assert f"the bundle in `{TREE}`" in PAGE
 
 
 def test_the_page_knows_how_the_topic_is_made() -> None:

@@ -14,6 +14,7 @@ import requests
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.local import default_capacity, workers_of
+from pytest_metersphere.dist.nodes import Node
 from pytest_metersphere.dist.pool import parse_pool
 from pytest_metersphere.errors import PreflightError
 
@@ -29,6 +30,13 @@ def fleet() -> Iterator[Fleet]:
     fleet = Fleet(parse_pool("local=30+20", {}), "")
     yield fleet
     fleet.close()
+
+
+def token_of(fleet: Fleet) -> str:
+    """Return the token that was made for this pool."""
+    node = fleet.nodes[0]
+    assert isinstance(node, Node)
+    return node.token
 
 
 def _slices(fleet: Fleet) -> list[str]:
@@ -55,7 +63,7 @@ def test_nodes_have_the_capacities_of_the_pool(fleet: Fleet) -> None:
 def test_a_stranger_starts_nothing(fleet: Fleet, headers: dict[str, str], status: int) -> None:
     """A POST without the session's token, or from a web page, is refused and starts nothing."""
     if "Origin" in headers or "Host" in headers:
-        headers = headers | {"Authorization": f"Bearer {fleet.nodes[0].token}"}
+        headers = headers | {"Authorization": f"Bearer {token_of(fleet)}"}
 
     answer = requests.post(f"{fleet.nodes[0].url}/v1/slices", headers=headers, files=_SLICE, timeout=5)
 
@@ -68,7 +76,7 @@ def test_the_token_is_not_in_the_process_list(fleet: Fleet) -> None:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
     assert "pytest_metersphere node" in listed
-    assert fleet.nodes[0].token not in listed
+    assert token_of(fleet) not in listed
 
 
 def test_another_token_than_the_sessions_is_refused(fleet: Fleet) -> None:

@@ -206,7 +206,7 @@ def test_a_worker_that_sends_garbage_is_killed(client: NodeClient, garbage: byte
 
 def test_a_worker_that_hangs_up_is_killed(client: NodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that closes its socket and lives on is not waited for."""
-    monkeypatch.setattr("pytest_metersphere.dist.node.workers.HANG_UP", 0.1)
+    monkeypatch.setattr("pytest_metersphere.dist.node.launcher._Process.patience", 0.1)
     client.start(start_request(), scripted(FOREVER, worker_0=Script(hangs_up=True)))
     info = when(client, "failed")
 

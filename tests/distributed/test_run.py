@@ -142,6 +142,15 @@ def test_a_wrong_token_on_one_node_undoes_the_other(pair: list[NodeThread], refu
     assert [slices_of(node) for node in pair] == [[], []]
 
 
+def test_a_slice_that_starts_after_all_were_let_go_of_is_ended(pair: list[NodeThread]) -> None:
+    """An interrupt does not wait for starts that are under way, and their slices do not stay for that."""
+    run = run_on([node.node() for node in pair])
+    run.delete()
+    run.start()
+
+    assert [slices_of(node) for node in pair] == [[], []]
+
+
 def test_a_slice_that_gets_not_ready_is_named(pair: list[NodeThread]) -> None:
     """The reason and the text behind it come from the node."""
     with ended(run_on([node.node() for node in pair], Script(broken="no such module"))) as run:

@@ -17,6 +17,17 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 Start = Callable[..., LoadedSession]
+HANGING = """
+import os, pathlib, sys, time, pytest
+
+if any("engine.worker" in part for part in sys.orig_argv):
+    pathlib.Path(os.environ["MS_TEST_BEAT"]).touch()
+    time.sleep(3600)
+
+@pytest.mark.load_scenario(users=8, hold="60s")
+async def test_long(vu):
+    await vu.sleep(0.01)
+"""
 
 
 @pytest.fixture
@@ -32,6 +43,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield begin
     for session in sessions:
         session.end()
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[LoadedSession]:
+    """Return a session, just started, whose workers will hang; what is left of it is killed at the end."""
+    session = LoadedSession(tmp_path, "--ms-pool=local=4+4", scenario=HANGING)
+    yield session
+    session.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -50,6 +69,24 @@ def test_an_interrupt_leaves_partial_reports_and_no_process(start: Start, number
     for name in ("report.html", "junit.xml", "summary.md"):
         assert "interrupted by the user" in (session.folder / "ms-report" / name).read_text()
     assert "Traceback" not in session.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["the first worker starts", "a worker hangs in an import"])
+def test_an_interrupt_before_the_load_frees_the_nodes_at_once(
+    hanging: LoadedSession, moment: str, number: signal.Signals
+) -> None:
+    """Nobody waits for workers that are not ready, or for the nodes' answers about them."""
+    hangs = moment == "a worker hangs in an import"
+    wait_until(lambda: hanging.beats if hangs else bool(hanging.workers), moment)
+
+    os.kill(hanging.process.pid, number)
+
+    wait_until(lambda: not hanging.workers, "the end of the workers", 5.0)
+    assert hanging.wait() == 2, hanging.output
+    hanging.wait_until_nothing_is_left(10)
+    assert hanging.result["verdict"] == "aborted"
+    assert "Traceback" not in hanging.output
 
 
 def test_a_second_interrupt_does_not_leave_processes_either(start: Start) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +116,23 @@ def test_what_hangs_up_without_speaking_tls_is_not_said_to(monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not reasons.speaks_tls(f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert not reasons.speaks_tls("http://")
+
+
+def test_a_connection_that_is_reset_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is over before the first word of TLS: the answer is no, and the socket is closed."""
+    connect = socket.create_connection
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset(address: tuple[str, int], timeout: float) -> socket.socket:
+            sock = connect(address, timeout)
+            other, _ = server.accept()
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            other.close()
+            return sock
+
+        monkeypatch.setattr(socket, "create_connection", reset)
+        assert not reasons.speaks_tls(f"http://127.0.0.1:{server.getsockname()[1]}")
+    gc.collect()  # an open one would warn now, and fail the test
 
 
 def test_the_system_does_not_vouch_for_nodes(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

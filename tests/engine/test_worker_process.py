@@ -21,7 +21,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 
-from pytest_metersphere.dist.node.workers import worker_environment
+from pytest_metersphere.dist.node.launcher import worker_environment
 from pytest_metersphere.engine.messages import (
     Broken,
     Collection,

@@ -55,16 +55,20 @@ class LoadedSession:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - nothing else runs in this process's threads here
             )
 
     def wait_for_load(self) -> None:
         """Wait until virtual users are at work on all nodes and a frame of them was seen."""
-        wait_until(lambda: self._beat.exists() or self.process.poll() is not None, "the first iteration")
+        wait_until(lambda: self.beats or self.process.poll() is not None, "the first iteration")
         wait_until(
             lambda: "requests" in self.output or self.process.poll() is not None, "the first progress line"
         )
         assert self.process.poll() is None, self.output
+
+    @property
+    def beats(self) -> bool:
+        """Return whether its scenario was at work."""
+        return self._beat.exists()
 
     @property
     def output(self) -> str:
@@ -109,11 +113,6 @@ class LoadedSession:
             except ProcessLookupError:
                 continue
         self.process.wait(PATIENCE)
-
-
-def _heed_ctrl_c() -> None:
-    """Undo what a shell does to commands in the background: they inherit an ignored SIGINT."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _processes(mark: str) -> list[tuple[int, str]]:

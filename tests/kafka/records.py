@@ -13,10 +13,13 @@ with warnings.catch_warnings():
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 
-def read_all(access: KafkaAccess) -> list[tuple[bytes, bytes]]:
-    """Return keys and values of all records of the results topic, those of a partition in order."""
+def read_all(access: KafkaAccess, topic: str | None = None) -> list[tuple[bytes, bytes]]:
+    """Return keys and values of all records of a topic, of that for results if none is named.
+
+    Those of a partition are in order.
+    """
     with contextlib.closing(KafkaConsumer(bootstrap_servers=list(access.servers))) as consumer:
-        places = _places(consumer, access.results_topic)
+        places = _places(consumer, topic or access.results_topic)
         ends = consumer.end_offsets(places)
         consumer.assign(places)
         consumer.seek_to_beginning(*places)

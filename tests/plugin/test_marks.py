@@ -64,16 +64,6 @@ def test_a_mistake_in_a_scenario_is_a_collection_error(
     assert mentions(text, "test_shop.py:4: load_scenario(", *pieces)
 
 
-@pytest.mark.parametrize("mark", ["jmx='plan.jmx'"])
-def test_a_keyword_of_a_later_version_is_unknown(inner: Inner, mark: str) -> None:
-    """Nothing is accepted in silence."""
-    keyword = mark.partition("=")[0]
-
-    text = error_of(inner, f"@pytest.mark.load_scenario(users=5, {mark})")
-
-    assert mentions(text, f"load_scenario({mark}): there is no keyword {keyword!r}, known are users, rate")
-
-
 @pytest.mark.parametrize(
     ("mark", "pieces"),
     [

@@ -112,12 +112,13 @@ def test_packages_of_the_project_must_be_on_the_node(shop: Project, tmp_path: Pa
     assert not done.reports.exists() or not (done.reports / "results.json").exists()
 
 
-def test_a_stock_node_controller_is_said_to_come_later(scenario: Inner) -> None:
-    """Nothing is started on it, and pytest ends with 4."""
+def test_a_stock_node_controller_needs_more(scenario: Inner) -> None:
+    """What is missing is said, all of it; nothing is started on it, and pytest ends with 4."""
     with StockController() as stock:
-        message = scenario.refuses(f"--ms-pool=far@{stock.address}=9")
+        message = scenario.refuses(f"--ms-pool=far@{stock.address}")
 
-    assert message.startswith(f"node far: a stock MeterSphere node-controller listens on {stock.url}: ")
+    assert message.startswith(f"node far: a stock MeterSphere node-controller listens on {stock.url}, ")
+    assert mentions(message, "far=1000", "--ms-kafka", "ms_runner_image")
     assert {asked.partition(" ")[0] for asked in stock.asked} == {"GET"}
 
 

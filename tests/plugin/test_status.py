@@ -168,7 +168,7 @@ def test_each_trouble_has_its_word(folder: Path, node: str) -> None:
     assert {name: (row.state, row.ok) for name, row in rows.items()} == {
         "well": ("up", True),
         "dead": ("down", False),
-        "stock": ("stock", False),
+        "stock": ("not set up", False),
         "silent": ("down", False),
         "web": ("not ours", False),
         "other": ("wrong token", False),

@@ -20,8 +20,9 @@ _HEAD = """\
 # What the preflight says
 
 The cause, and what pytest says before it ends with exit code 4, nothing having been started. Both tables are
-written by the tests: `tests/preflight`, `tests/kafka` and `tests/network` provoke each message by its real
-cause in a whole pytest session, and compare it with its row (`UPDATE_DOCS=1` writes it anew).
+written by the tests: `tests/preflight`, `tests/kafka`, `tests/network` and `tests/docker` provoke each of the
+messages by its real cause in a whole pytest session, and compare it with its row (`UPDATE_DOCS=1` writes it
+anew).
 """
 _HEADS: dict[Table, str] = {
     "Kafka": f'Here the broker is always `kafka:9092`. Every message goes on with "({SENTENCE})".',

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.preflight.messages import rows
 
 TESTS = Path(__file__).resolve().parents[1]
-FOLDERS = ("kafka", "network", "preflight")
+FOLDERS = ("docker", "kafka", "network", "preflight")
 
 
 def test_no_message_stays_whose_cause_nobody_provokes() -> None:

@@ -20,7 +20,7 @@ from tests.plugin.projects import Project, environment
 from tests.plugin.remote import TOKEN, remote_node
 from tests.preflight import environments
 from tests.preflight.messages import assert_told
-from tests.preflight.trial import Trial, assert_found_in_time
+from tests.preflight.trial import Trial, assert_found_in_time, jmeter_trial
 
 OTHER = "9.9"
 LONG = """
@@ -179,6 +179,42 @@ def test_packages_that_differ(tmp_path: Path, cause: str, installed: str | None)
         message = trial.refuses(f"--ms-pool=n1@{address}=9")
 
     assert_told("Nodes", cause, message.replace(f"trustme {here}", "trustme 1.2.1").replace(here, "1.2.1"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "java"),
+    [
+        ("no Java on the node, and the load is a JMeter test plan", False),
+        ("no JMeter on the node, and the load is a JMeter test plan", True),
+    ],
+)
+def test_a_node_without_jmeter(tmp_path: Path, cause: str, java: bool) -> None:  # noqa: FBT001 - a column
+    """What is missing is named, with what to install and to set."""
+    trial = jmeter_trial(tmp_path)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if java:
+        programs.joinpath("java").touch(mode=0o755)
+    with remote_node(env={"PATH": str(programs), "JAVA_HOME": ""}) as address:
+        message = trial.refuses(f"--ms-pool=n1@{address}=9")
+
+    assert_told("Nodes", cause, message)
+
+
+def test_a_java_that_does_not_start(tmp_path: Path) -> None:
+    """The program alone is not enough: its own words say what is wrong with it."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    programs.joinpath("ApacheJMeter.jar").touch()
+    java = programs / "java"
+    java.write_text("#!/bin/sh\necho 'Unable to locate a Java Runtime.' >&2\nexit 1\n")
+    java.chmod(0o755)
+    env = {"PATH": str(programs), "JAVA_HOME": "", "PYTEST_MS_JMETER_HOME": str(tmp_path)}
+    with remote_node(env=env) as address:
+        message = jmeter_trial(tmp_path).refuses(f"--ms-pool=n1@{address}=9")
+
+    cause = "a Java that does not start, and the load is a JMeter test plan"
+    assert_told("Nodes", cause, message.replace(str(programs), "/usr/bin"))
 
 
 def test_tls_that_is_expected(trial: Trial, authority: Authority) -> None:

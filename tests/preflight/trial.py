@@ -10,6 +10,7 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.pool import parse_pool
 from pytest_metersphere.dist.wire import KafkaAccess
+from tests.jmeter.plans import plan, threads
 from tests.plugin.projects import Done, Project
 from tests.plugin.remote import TOKEN
 from tests.preflight.messages import LIMIT
@@ -33,6 +34,13 @@ _SCENARIO = """
         with vu.sample("look"):
             await vu.sleep(0.01)
 """
+_JMX = """
+    import pytest
+
+    @pytest.mark.load_scenario(jmx="shop.jmx")
+    def test_shop():
+        pass
+"""
 
 
 class Trial:
@@ -49,10 +57,16 @@ class Trial:
         """Return whether a test was run, here or on a node."""
         return self._mark.exists()
 
-    def run(self, *options: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Done:
+    def run(
+        self,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        patience: float = PATIENCE,
+    ) -> Done:
         """Run pytest on the project, with the token of the tests' nodes unless `env` has another."""
         full = {"PYTEST_MS_TOKEN": TOKEN, "RES_OPTIONS": "attempts:1 timeout:1"} | dict(env or {})
-        return self.project.run(*options, env=full, prefix=prefix, limit=PATIENCE)
+        return self.project.run(*options, env=full, prefix=prefix, limit=patience)
 
     def refuses(self, *options: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> str:
         """Run pytest, which must end with exit code 4, having run nothing; return its only message."""
@@ -64,6 +78,14 @@ class Trial:
         assert "Traceback" not in done.text
         assert done.text.count("ERROR: ") == 1, done.text
         return done.text.partition("ERROR: ")[2].strip()
+
+
+def jmeter_trial(folder: Path) -> Trial:
+    """Return a trial with one more scenario, whose load is a JMeter test plan."""
+    trial = Trial(folder)
+    trial.project.write("shop.jmx", plan(threads()))
+    trial.project.write("test_shop.py", _JMX)
+    return trial
 
 
 def assert_found_in_time(

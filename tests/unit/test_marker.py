@@ -290,12 +290,6 @@ def test_an_unknown_keyword_is_told_with_the_nearest_and_all() -> None:
     assert text.endswith("did you mean 'users'?")
 
 
-@pytest.mark.parametrize("keyword", ["jmx"])
-def test_a_keyword_of_a_later_version_is_unknown(keyword: str) -> None:
-    """Nothing is accepted in silence."""
-    assert f"there is no keyword {keyword!r}" in complaint({keyword: "x"})
-
-
 def test_keywords_only() -> None:
     """A positional argument is refused even where its meaning could be guessed."""
     with pytest.raises(ConfigError) as caught:

@@ -450,3 +450,23 @@ def test_the_variable_of_the_prefix_wins_over_the_ini_value(session: Session) ->
 def test_settings_show_no_password_of_kafka(session: Session) -> None:
     """A repr of all settings, in a log or a traceback, holds no secret."""
     assert "geheim" not in repr(session.settings("--ms-kafka=a:1", PYTEST_MS_KAFKA_PASSWORD="geheim"))
+
+
+def test_the_variable_of_the_image_wins_over_the_ini_value(session: Session) -> None:
+    """As with everything that has both; without either there is none."""
+    image = "registry.example:5000/ours/runner:1.0"
+    assert session.settings().runner_image == ""
+    session.ini(f"ms_runner_image = {image}")
+
+    assert session.settings().runner_image == image
+    assert session.settings(PYTEST_MS_RUNNER_IMAGE="runner:env").runner_image == "runner:env"
+
+
+@pytest.mark.parametrize(
+    "image", ["runner", "host:5000/runner", "runner:1@sha256:00", "Runner:1", "runner:", ":1"]
+)
+def test_an_image_without_its_tag(session: Session, image: str) -> None:
+    """A port is none, and a digest is not compared."""
+    complaint = session.complaint(PYTEST_MS_RUNNER_IMAGE=image)
+
+    assert complaint.startswith(f"PYTEST_MS_RUNNER_IMAGE: {image!r} is not an image with its tag")

@@ -83,7 +83,7 @@ def test_every_error_is_described() -> None:
         f"one byte, {signing.VERSION} ",
         f"{signing.DIGEST_SIZE} bytes, keyed BLAKE2b",
         f"key of {signing.KEY_SIZE} bytes",
-        f"`{signing._PERSON.decode()}`",
+        f"`{signing.FRAME.decode()}`",
         f"at most {signing.MAX_SIGNED:,} bytes",
         f"Seconds go up to {frame.LAST_SECOND:,}",
         f"{histogram.HIGHEST:,} µs",

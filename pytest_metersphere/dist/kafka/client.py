@@ -215,14 +215,23 @@ class Producer:
                 metrics_enabled=False,
             )
 
-    def send(self, topic: str, key: bytes, value: bytes, done: Callable[[Exception | None], None]) -> None:
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        done: Callable[[Exception | None], None],
+        partition: int | None = None,
+    ) -> None:
         """Queue a record; `done` is called, in a thread of the client, when it is there or given up.
+
+        Without a partition the key chooses it.
 
         Raises:
             BrokerError: the topic is not known, or the record too large; `done` is not called.
         """
         with _told():
-            future = self._producer.send(topic, key=key, value=value)
+            future = self._producer.send(topic, key=key, value=value, partition=partition)
         future.add_callback(lambda _metadata: done(None))
         future.add_errback(lambda error: self._failed(error, done))
 
@@ -246,8 +255,11 @@ class Producer:
 class Consumer:
     """Reads all partitions of one topic."""
 
-    def __init__(self, access: KafkaAccess, topic: str, limit: float) -> None:
-        """Connect (BrokerError after `limit` seconds, or when there is no such topic)."""
+    def __init__(self, access: KafkaAccess, topic: str, limit: float, *, hasty: bool = False) -> None:
+        """Connect (BrokerError after `limit` seconds, or when there is no such topic).
+
+        A hasty one is told of each record at once, where others wait a moment for more.
+        """
         self._topic = topic
         with _Opening(access, limit) as options:
             self._consumer = KafkaConsumer(
@@ -258,7 +270,7 @@ class Consumer:
                 auto_offset_reset="earliest",
                 # a record that was damaged fails the check of its signature
                 check_crcs=False,
-                fetch_min_bytes=_BATCH,
+                fetch_min_bytes=1 if hasty else _BATCH,
                 fetch_max_wait_ms=100,
                 max_partition_fetch_bytes=_FETCH,
                 max_poll_records=MAX_RECORDS,

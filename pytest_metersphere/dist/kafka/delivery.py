@@ -51,13 +51,28 @@ class KafkaSink:
         trouble: why the last one was given up or has to wait; empty while all is well.
     """
 
-    def __init__(self, access: KafkaAccess, limit: int = BUFFER) -> None:
-        """Prepare a buffer of `limit` bytes; nothing is connected before the first frame."""
+    def __init__(
+        self,
+        access: KafkaAccess,
+        limit: int = BUFFER,
+        topic: str | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Prepare a buffer; nothing is connected before the first frame.
+
+        Args:
+            access: how to reach Kafka.
+            limit: size of the buffer in bytes.
+            topic: where to send, None for that of the results.
+            partition: which one of the topic, None for one by the slice's id.
+        """
         self.delivered = 0
         self.dropped = 0
         self.trouble = ""
         self._access = access
         self._limit = limit
+        self._topic = topic or access.results_topic
+        self._partition = partition
         self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
         self._held = 0
         self._changed = threading.Condition()
@@ -127,7 +142,9 @@ class KafkaSink:
         """Hand the next frame to the client; when it does not take it, it stays the next."""
         key, frame = self._waiting[0]
         try:
-            producer.send(self._access.results_topic, key, frame, lambda error: self._done(len(frame), error))
+            producer.send(
+                self._topic, key, frame, lambda error: self._done(len(frame), error), self._partition
+            )
         except BrokerError as error:
             self._wait(error)
         else:

@@ -94,6 +94,12 @@ def connect(place: str, addresses: Sequence[Address], limit: float = CONNECT_LIM
 def secure(sock: socket.socket, context: ssl.SSLContext, host: str, limit: float) -> ssl.SSLSocket:
     """Return the connection encrypted (OSError when it cannot be; the connection is closed then)."""
     sock.settimeout(limit)
+    try:
+        # ssl leaves its socket open when the connection was reset before one is made of it
+        sock.getpeername()
+    except OSError:
+        sock.close()
+        raise
     return context.wrap_socket(sock, server_hostname=host)
 
 

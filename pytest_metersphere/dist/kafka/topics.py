@@ -17,6 +17,8 @@ the one who reads them all next to nothing."""
 REPLICAS = 3
 RETENTION = 24 * 3600.0
 """Seconds for which frames are kept: a day to look into a run of yesterday."""
+CONTROL_RETENTION = 3600.0
+"""Seconds for which bundles and commands are kept: they are read within minutes, and of no use later."""
 MARGIN = 600.0
 """Seconds for which the first frame must be kept beyond the length of the run."""
 LARGEST_MESSAGE = 1 << 20
@@ -57,29 +59,40 @@ def ensure_topics(access: KafkaAccess, longest_run: float = 0.0, limit: float = 
         longest_run: seconds of the longest run whose frames it is to keep.
         limit: seconds to connect.
     """
+    return [_ensured(access, access.results_topic, settings_for(longest_run), longest_run, limit)]
+
+
+def ensure_control_topic(access: KafkaAccess, limit: float = 10.0) -> Check:
+    """Make the topic for stock nodes if it is not there, and say what of one that is would lose messages.
+
+    Args:
+        access: how to reach Kafka.
+        limit: seconds to connect.
+    """
+    settings = settings_for(0.0) | {"retention.ms": str(int(CONTROL_RETENTION * 1000))}
+    return _ensured(access, access.control_topic, settings, 0.0, limit)
+
+
+def _ensured(
+    access: KafkaAccess, name: str, settings: Mapping[str, str], longest_run: float, limit: float
+) -> Check:
     begin = time.monotonic()
-    name = access.results_topic
     try:
         with contextlib.closing(Admin(access, limit)) as admin:
-            detail, hint = _made_or_found(admin, name, longest_run)
+            detail, hint = _made_or_found(admin, name, settings, longest_run)
     except BrokerError as error:
         detail, hint = f"the topic {name} cannot be looked at: {error}", _ALLOW.format(name=name)
-    return [
-        Check(
-            name=f"kafka topic {name}",
-            ok=not hint,
-            detail=detail,
-            hint=hint,
-            seconds=time.monotonic() - begin,
-        )
-    ]
+    seconds = time.monotonic() - begin
+    return Check(name=f"kafka topic {name}", ok=not hint, detail=detail, hint=hint, seconds=seconds)
 
 
-def _made_or_found(admin: Admin, name: str, longest_run: float) -> tuple[str, str]:
+def _made_or_found(
+    admin: Admin, name: str, settings: Mapping[str, str], longest_run: float
+) -> tuple[str, str]:
     """Return what is to be said of the topic, and what to do; nothing if all is well."""
     topic = admin.topic(name)
     if topic is None:
-        return _made(admin, name, longest_run)
+        return _made(admin, name, settings)
     if topic.settings is None:
         return "it is there; its settings may not be read by this user", ""
     wrong = losses(topic.settings, longest_run)
@@ -92,8 +105,7 @@ def _made_or_found(admin: Admin, name: str, longest_run: float) -> tuple[str, st
     return f"it is there, with {topic.partitions} partitions", ""
 
 
-def _made(admin: Admin, name: str, longest_run: float) -> tuple[str, str]:
-    settings = settings_for(longest_run)
+def _made(admin: Admin, name: str, settings: Mapping[str, str]) -> tuple[str, str]:
     replicas = min(REPLICAS, admin.brokers())
     try:
         admin.create(name, PARTITIONS, replicas, settings)

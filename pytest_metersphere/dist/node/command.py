@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import ssl
@@ -15,13 +16,13 @@ from pytest_metersphere.dist.node.config import (
     DEFAULT_PORT,
     DEFAULT_USERS_PER_CORE,
     NodeConfig,
-    available_cores,
     default_name,
     find_token,
     new_token,
     node_name,
     tls_context,
 )
+from pytest_metersphere.dist.node.docker_options import add_docker, cores_of, docker_config
 from pytest_metersphere.errors import ConfigError, MeterSphereError
 
 
@@ -59,6 +60,7 @@ def add_node(node: argparse.ArgumentParser) -> None:
         help="speak TLS with this certificate (PEM, with those between it and its root)",
     )
     node.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    add_docker(node)
     node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
     node.add_argument(
         "--announce",
@@ -93,6 +95,9 @@ def _run_node(parsed: argparse.Namespace) -> int:
             " --tls-cert and --tls-key switch it on\n"
         )
     port: int = sock.getsockname()[1]
+    config = dataclasses.replace(
+        config, port=port, docker=docker_config(parsed, f"{config.name}@{config.host}:{port}")
+    )
     announce = _announce_json if parsed.announce == "json" else _announce_text
     run(
         config,
@@ -106,7 +111,7 @@ def _run_node(parsed: argparse.Namespace) -> int:
 def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
     """Return how the node is to run, and whether its token was made here."""
     token = find_token(parsed.token_file)
-    workers: int = parsed.workers or available_cores()
+    workers: int = parsed.workers or cores_of(parsed)
     config = NodeConfig(
         name=default_name() if parsed.name is None else node_name(parsed.name),
         token=token or new_token(),
@@ -134,6 +139,8 @@ def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     _say(f"node {config.name} listens on {config.scheme}://{host}:{port}")
     _say(f"it carries {config.capacity} users, {config.workers} workers a slice, {config.max_slices} slices")
+    if config.docker is not None:
+        _say(f"slices run in containers of image {config.docker.image}")
     if generated:
         _say(f"its token, for PYTEST_MS_TOKEN where pytest runs: {config.token}")
 

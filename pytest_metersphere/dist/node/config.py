@@ -9,6 +9,7 @@ import re
 import secrets
 import ssl
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,31 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DockerConfig:
+    """How slices get containers of their own.
+
+    Attributes:
+        node: tells this node's containers from those of all others on the machine, its `name@host:port`.
+        image: name and tag of the image.
+        pull: pull the image when it is not there.
+        network: the network of the containers, `host` or another one that Docker knows.
+        memory: bytes that a container may use, None without a limit.
+        cpus: cores that a container may use the time of, None without a limit.
+        pids: processes and threads that a container may have, None for 4096 and two for each user.
+        env: variables of the containers; whoever may ask Docker sees them.
+    """
+
+    node: str
+    image: str
+    pull: bool = False
+    network: str = "host"
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """How a node-controller runs.
 
@@ -44,6 +70,7 @@ class NodeConfig:
         max_slices: slices that it may hold at once.
         tls: speaks TLS with this certificate; plain HTTP without.
         worker_command: starts a worker; `--fd N` is appended.
+        docker: puts each slice into a container; without, workers are processes of the machine.
         spool_limit: bytes of frames kept for each slice.
         log_limit: bytes of its workers' output kept for each slice.
     """
@@ -57,6 +84,7 @@ class NodeConfig:
     max_slices: int = DEFAULT_MAX_SLICES
     tls: ssl.SSLContext | None = None
     worker_command: tuple[str, ...] = WORKER_COMMAND
+    docker: DockerConfig | None = None
     spool_limit: int = 1 << 30
     log_limit: int = 8 << 20
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest_metersphere
 from pytest_metersphere.dist.kafka.preflight import check_reach
 from pytest_metersphere.dist.node.config import NodeConfig
-from pytest_metersphere.dist.node.packages import check_packages, check_python
+from pytest_metersphere.dist.node.launcher import Launcher, ProcessLauncher
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.signing import KEY_SIZE
@@ -50,6 +50,7 @@ class NodeController:
         """Make the folder for the slices; needs a running event loop."""
         self.config = config
         self.version = pytest_metersphere.__version__
+        self._launcher = _launcher(config)
         self._folder = Path(tempfile.mkdtemp(prefix="pytest-metersphere-"))
         self._slices: dict[str, Slice] = {}
         self._incarnation = 0
@@ -63,7 +64,16 @@ class NodeController:
             each.request.users for each in self._slices.values() if not each.over
         )
 
-    def info(self) -> NodeInfo:
+    async def open(self) -> None:
+        """Remove what an earlier controller of this node has left on the machine."""
+        await self._launcher.open()
+
+    @property
+    def patience(self) -> float:
+        """Return the seconds that `close` may take."""
+        return self._launcher.patience
+
+    async def info(self) -> NodeInfo:
         """Return what it is and what it holds."""
         return NodeInfo(
             protocol=PROTOCOL,
@@ -76,6 +86,9 @@ class NodeController:
             clock=time.time(),
             pid=os.getpid(),
             slices=list(self._slices),
+            launcher=self._launcher.name,
+            image=self._launcher.image,
+            trouble=await self._launcher.trouble(),
         )
 
     async def check(self, request: CheckRequest) -> list[Check]:
@@ -87,11 +100,7 @@ class NodeController:
             self._check_slices(),
             self._check_folder(),
         ]
-        if request.python:
-            findings.append(check_python(request.python))
-        if request.packages:
-            # a thousand packages are a thousand small files: other requests do not wait for them
-            findings.append(await asyncio.to_thread(check_packages, request.packages))
+        findings += await self._launcher.check(request)
         if request.kafka is not None:
             findings.append(await asyncio.to_thread(check_reach, request.kafka))
         return findings
@@ -169,7 +178,9 @@ class NodeController:
             )
         self._incarnation = max(self._incarnation + 1, time.time_ns() // 1_000_000)
         folder = Path(tempfile.mkdtemp(prefix="slice-", dir=self._folder))
-        new = self._slices[request.slice] = Slice(request, self.config, folder, self._incarnation)
+        new = self._slices[request.slice] = Slice(
+            request, self.config, self._launcher, folder, self._incarnation
+        )
         return new
 
     @property
@@ -220,6 +231,15 @@ class NodeController:
         for slice_id, each in list(self._slices.items()):
             if each.over and each.lease_end < before:
                 await self.delete(slice_id)
+
+
+def _launcher(config: NodeConfig) -> Launcher:
+    if config.docker is None:
+        return ProcessLauncher(config.worker_command)
+    # the Docker SDK is imported only where slices get containers
+    from pytest_metersphere.dist.node.containers import DockerLauncher
+
+    return DockerLauncher(config.docker)
 
 
 def _require_sound(request: StartRequest) -> None:

@@ -30,6 +30,11 @@ class SliceLog:
                 self._halve()
             self._size += os.pwrite(self._file, data, self._size)
 
+    def note(self, line: str) -> None:
+        """Append a line of the supervisor's own, unless nobody keeps the log any more."""
+        if not self._closed:
+            self.write(f"{line}\n".encode(errors="replace"))
+
     def _halve(self) -> None:
         kept = _CUT + self.tail(self._limit // 2 - len(_CUT))
         os.ftruncate(self._file, 0)

@@ -36,7 +36,6 @@ LOG_TAIL = 256 << 10
 
 _FRAMING = 64 << 10
 _LAST_ANSWERS = 0.3
-_CLEAN_UP = 2.0
 _STATUS = {"success": True, "message": None, "data": "OK"}
 _PART_LIMITS = {"request": MAX_REQUEST, "bundle": MAX_BUNDLE}
 _logger = logging.getLogger(__name__)
@@ -53,12 +52,13 @@ async def serving(config: NodeConfig, sock: socket.socket) -> AsyncIterator[Node
     node = NodeController(config)
     runner = web.AppRunner(application(node), access_log=None, logger=_silent, shutdown_timeout=_LAST_ANSWERS)
     try:
+        await node.open()
         await runner.setup()
         await web.SockSite(runner, sock, ssl_context=config.tls).start()
         yield node
     finally:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(node.close(), _CLEAN_UP)
+            await asyncio.wait_for(node.close(), node.patience)
         await runner.cleanup()
 
 
@@ -114,7 +114,7 @@ class _Service:
         return web.Response(text=json.dumps(_STATUS), content_type="application/json")
 
     async def node(self, _request: web.Request) -> web.Response:
-        return _answer(self._node.info())
+        return _answer(await self._node.info())
 
     async def check(self, request: web.Request) -> web.Response:
         wanted = await _json(request, CheckRequest)

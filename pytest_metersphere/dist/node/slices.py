@@ -23,6 +23,7 @@ from pytest_metersphere.dist.bundle import BundleError, unpack
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.crew import Crew
 from pytest_metersphere.dist.node.harvest import Harvest, Sink
+from pytest_metersphere.dist.node.launcher import Launcher
 from pytest_metersphere.dist.node.log import SliceLog
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.workers import WorkerProcess, deal, workers_for
@@ -78,7 +79,9 @@ class Slice:
         lease_end: when it is cut off unless its controller calls, on the monotonic clock.
     """
 
-    def __init__(self, request: StartRequest, config: NodeConfig, folder: Path, incarnation: int) -> None:
+    def __init__(
+        self, request: StartRequest, config: NodeConfig, launcher: Launcher, folder: Path, incarnation: int
+    ) -> None:
         """Prepare in a folder of its own, which must exist and be empty; nothing is started yet."""
         self.request = request
         self.state: SliceState = "starting"
@@ -86,7 +89,8 @@ class Slice:
         self._folder = folder
         self._incarnation = incarnation
         self._log = SliceLog(folder / "workers.log", config.log_limit)
-        self._crew = Crew(config.worker_command, self._log, self._receive, self._part_with)
+        self._sandbox = launcher.sandbox(request, folder, self._log.note)
+        self._crew = Crew(self._sandbox, self._log, self._receive, self._part_with)
         self._size = workers_for(request.parts, config.workers)
         self._harvest = Harvest(request, self._size, incarnation, folder / "frames", config.spool_limit)
         self._bell = Bell()
@@ -110,7 +114,7 @@ class Slice:
         self._watching = asyncio.create_task(self._watch())
         try:
             await asyncio.to_thread(self._unpack, bundle)
-            await self._crew.launch(self._jobs(), lambda: self.state == "starting")
+            await self._crew.launch(self._jobs(), self._root, lambda: self.state == "starting")
             if self.request.kafka is not None:
                 self._harvest.sink = await asyncio.to_thread(_kafka_sink, self.request.kafka)
         except BundleError as error:
@@ -119,6 +123,7 @@ class Slice:
             self._fail(f"the workers cannot be started: {error}")
         finally:
             self._opening = False
+            self.renew()
             self._end_when_empty()
 
     def go(self) -> None:
@@ -209,12 +214,15 @@ class Slice:
         """Wait until the state is no longer this one, at most so many seconds."""
         await self._wait(lambda: self.state != state, seconds)
 
-    async def frames(self, after: int, seconds: float) -> FrameBatch:
-        """Return the frames above a sequence; wait for one, or for other news, if there is none."""
+    async def frames(self, after: int, seconds: float, limit: int | None = None) -> FrameBatch:
+        """Return the frames above a sequence; wait for one, or for other news, if there is none.
+
+        They are `limit` bytes at most, BATCH without a limit, unless one alone is larger.
+        """
         spool = self._harvest.spool
         known = (self.state, len(self._losses))
         await self._wait(lambda: spool.holds_more_than(after) or self._has_news(known), seconds)
-        batch = spool.read(after, BATCH)
+        batch = spool.read(after, BATCH if limit is None else limit)
         last = batch[-1][0] if batch else after
         return FrameBatch(
             frames=[frame for _, frame in batch],
@@ -248,7 +256,7 @@ class Slice:
     def _jobs(self) -> list[Job]:
         return [
             Job(
-                root=str(self._root),
+                root=self._sandbox.path(self._root),
                 node=self.request.node,
                 worker=number,
                 collection=self.request.collection,
@@ -365,7 +373,8 @@ class Slice:
         """Do what is due as time passes: lease, force after a stop, seconds without late workers."""
         while not self.over:
             now = time.monotonic()
-            if now >= self.lease_end:
+            # as long as it opens, its controller waits for the answer
+            if now >= self.lease_end and not self._opening:
                 self.cut_off(f"its controller was silent for {format_duration(self.request.lease)}")
             if now >= self._force_at:
                 self._force(now)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -14,16 +12,14 @@ from typing import Any
 
 import msgspec
 
+from pytest_metersphere.dist.node.launcher import HANG_UP, Child, Sandbox
 from pytest_metersphere.engine.messages import FromWorker, Part, ToWorker, message_size, pack
 from pytest_metersphere.errors import WireError
 
 EXIT_LIMIT = 10.0
 """Seconds that a worker may take to exit after it said Ended."""
-HANG_UP = 2.0
-"""Seconds within which a worker's process follows its closed socket, and the other way round."""
 
 _HEAD = 4
-_PRIVATE = "PYTEST_"
 
 Receiver = Callable[["WorkerProcess", FromWorker], None]
 
@@ -48,14 +44,13 @@ def _only(part: Part, users: list[int]) -> Part:
 
 
 def workers_for(parts: Sequence[Part], limit: int) -> int:
-    """Return how many workers the parts need: one for each user, at most `limit`, at least one."""
+    """Return how many workers the parts need: one for each user, at most `limit`, at least one.
+
+    JMeter has threads for all its users in one process.
+    """
+    if any(part.scenario.jmx for part in parts):
+        return 1
     return max(1, min(limit, sum(len(part.users) for part in parts)))
-
-
-def worker_environment() -> dict[str, str]:
-    """Return this process's environment without what is ours or pytest's, the token above all."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
-    return kept | {"PYTHONUNBUFFERED": "1"}
 
 
 class WorkerProcess:
@@ -63,7 +58,7 @@ class WorkerProcess:
 
     Attributes:
         number: its number in the slice, from 0.
-        pid: its process id, which is that of its process group too.
+        pid: its process id, where it runs.
         silent: done when its end of the socket is closed.
         finished: done when it said Ended.
         ready: it said Ready.
@@ -71,28 +66,28 @@ class WorkerProcess:
         put_down: it was told by signal to end, so its death is no surprise.
     """
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, receiver: Receiver) -> None:
+    def __init__(self, number: int, child: Child, receiver: Receiver) -> None:
         """Use `WorkerProcess.launch`."""
         self.number = number
-        self.pid = process.pid
+        self.pid = child.pid
         self.silent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ready = False
         self.fault = ""
         self.put_down = False
-        self._process = process
+        self._child = child
         self._receiver = receiver
         self._transport: asyncio.Transport | None = None
 
     @classmethod
     async def launch(
-        cls, number: int, command: Sequence[str], folder: Path, output: int, receiver: Receiver
+        cls, number: int, sandbox: Sandbox, folder: Path, output: int, receiver: Receiver
     ) -> WorkerProcess:
         """Start a worker.
 
         Args:
             number: its number in the slice.
-            command: what to start; `--fd N` is appended.
+            sandbox: where to start it.
             folder: the folder to start it in.
             output: file descriptor that takes what it prints.
             receiver: called with each of its messages; may raise WireError.
@@ -103,22 +98,11 @@ class WorkerProcess:
         ours, its = socket.socketpair()
         try:
             with its:
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    "--fd",
-                    str(its.fileno()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=folder,
-                    env=worker_environment(),
-                    pass_fds=(its.fileno(),),
-                    start_new_session=True,
-                )
+                child = await sandbox.start(number, folder, its, output)
         except BaseException:
             ours.close()
             raise
-        worker = cls(number, process, receiver)
+        worker = cls(number, child, receiver)
         await worker._listen(ours)
         return worker
 
@@ -149,8 +133,7 @@ class WorkerProcess:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        self._child.signal(number)
 
     async def end(self) -> str:
         """See it to its end, with everything it started that did not leave its process group.
@@ -160,19 +143,21 @@ class WorkerProcess:
         Returns:
             How the process ended, `exit code 1` or `killed by SIGKILL`.
         """
-        exit_of = asyncio.ensure_future(self._process.wait())
+        exit_of = asyncio.ensure_future(self._child.wait())
         first: list[asyncio.Future[Any]] = [exit_of, self.silent, self.finished]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not exit_of.done():
-            await asyncio.wait([exit_of], timeout=EXIT_LIMIT if self.finished.done() else HANG_UP)
+            await asyncio.wait(
+                [exit_of], timeout=EXIT_LIMIT if self.finished.done() else self._child.patience
+            )
         if not exit_of.done() and not self.finished.done():
             self.accuse("it closed its socket before its work was done")
         self._kill_group()
-        code = await exit_of
+        how = await exit_of
         await asyncio.wait([self.silent], timeout=HANG_UP)
         if self._transport is not None:
             self._transport.abort()
-        return f"exit code {code}" if code >= 0 else f"killed by {_signal_name(-code)}"
+        return how
 
 
 class _Ear(asyncio.Protocol):
@@ -207,10 +192,3 @@ class _Ear(asyncio.Protocol):
         """Tell that nothing more will come."""
         if not self._worker.silent.done():
             self._worker.silent.set_result(None)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -1,0 +1,302 @@
+"""The Docker Engine of this machine, by the Docker SDK: images, and the containers of slices.
+
+Every call blocks. What fails is a DockerTrouble, whose text says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.types import LogConfig, Mount
+
+from pytest_metersphere.dist.node.config import DockerConfig
+
+CALL_LIMIT = 20.0
+"""Seconds that a call to the engine may take; a pull may take longer."""
+END_LIMIT = 5.0
+"""Seconds within which a container whose process 1 is gone must be known to have ended."""
+LAST_LINES = 20
+"""Lines of a container's own output that are kept."""
+USER = "10082:10082"
+"""Whom slices run as, whatever user the image names."""
+NODE_LABEL = "io.pytest-metersphere.node"
+SLICE_LABEL = "io.pytest-metersphere.slice"
+
+_PULL_LIMIT = 600.0
+_POLL = 0.05
+_ALIVE = ("created", "running", "paused")
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+
+class DockerTrouble(OSError):
+    """Docker, an image or a container is not as it must be; the text says what, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a container is to be, beside what all of ours have in common.
+
+    Attributes:
+        name: its name.
+        labels: its labels.
+        command: what it runs.
+        mounts: folders of this machine that it may read, by where they are in there.
+        pids: processes and threads that it may have.
+        network: the network that it is on.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    command: tuple[str, ...]
+    mounts: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    pids: int
+    network: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a container ended.
+
+    Attributes:
+        code: exit code of its process 1, 137 after SIGKILL.
+        out_of_memory: the kernel killed a process of it for want of memory.
+        output: the last lines that its process 1 printed.
+    """
+
+    code: int
+    out_of_memory: bool
+    output: str
+
+
+class Engine:
+    """The Docker Engine that DOCKER_HOST names, the one of this machine without it."""
+
+    def __init__(self, config: DockerConfig) -> None:
+        """Prepare; nothing is asked yet."""
+        self._config = config
+        self.host = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+
+    @contextlib.contextmanager
+    def _client(self, limit: float = CALL_LIMIT) -> Iterator[docker.DockerClient]:
+        """Return a client of its own for each thread and time: it is not made to be shared."""
+        if not self.host.startswith(("unix://", "http+unix://")):
+            raise DockerTrouble(
+                f"DOCKER_HOST={self.host} is no engine of this machine, and slices share folders with it;"
+                " run the node-controller there, or name a socket: unix:///var/run/docker.sock"
+            )
+        try:
+            _knock(self.host)
+            with contextlib.closing(docker.DockerClient(base_url=self.host, timeout=int(limit))) as client:
+                yield client
+        except APIError as error:
+            raise DockerTrouble(f"Docker refuses: {error.explanation or error}") from error
+        except DockerTrouble:
+            raise
+        except (DockerException, OSError) as error:
+            raise DockerTrouble(
+                f"Docker does not answer on {self.host}: {_reason(error)}; start it (systemctl start docker),"
+                " and let the user of this node speak to it (usermod -aG docker), or set DOCKER_HOST"
+            ) from error
+
+    def version(self) -> str:
+        """Return the engine's version."""
+        with self._client() as client:
+            return str(client.version().get("Version", "unknown"))
+
+    def find_image(self) -> str:
+        """Return the id of the image that slices run in.
+
+        Raises:
+            DockerTrouble: it is not there, under exactly that name and tag; one that may be pulled is no
+                trouble, its id is empty.
+        """
+        image = self._config.image
+        with self._client() as client, contextlib.suppress(ImageNotFound):
+            return str(client.images.get(image).id)
+        if self._config.pull:
+            return ""
+        raise DockerTrouble(
+            f"image {image} is not on this machine; build it (deploy/runner.Dockerfile), or bring it: docker"
+            f" save {image} | ssh NODE docker load; --pull=missing lets the node pull it"
+        )
+
+    def image_id(self) -> str:
+        """Return the id of the image that slices run in; it is pulled when it is not there and may be.
+
+        Raises:
+            DockerTrouble: it is not there, or cannot be pulled.
+        """
+        found = self.find_image()
+        if found:
+            return found
+        repository, tag = split_tag(self._config.image)
+        with self._client(_PULL_LIMIT) as client:
+            return str(client.images.pull(repository, tag=tag).id)
+
+    def start(self, recipe: Recipe) -> str:
+        """Make and start a container of the image; return its id.
+
+        Raises:
+            DockerTrouble: a container of that name is there, or the engine cannot start it.
+        """
+        image = self.image_id()
+        with self._client() as client:
+            made = self._create(client, image, recipe)
+            try:
+                made.start()
+            except BaseException:
+                made.remove(force=True, v=True)
+                raise
+            return str(made.id)
+
+    def _create(self, client: docker.DockerClient, image: str, recipe: Recipe) -> Container:
+        config = self._config
+        return client.containers.create(
+            image,
+            list(recipe.command),
+            entrypoint=["python3", "-P", "-m"],
+            name=recipe.name,
+            labels=dict(recipe.labels),
+            environment={"PYTHONUNBUFFERED": "1", **config.env},
+            user=USER,
+            network_mode=recipe.network,
+            read_only=True,
+            tmpfs={"/tmp": "rw,exec,nosuid,nodev,mode=1777"},  # noqa: S108 - inside the container
+            mounts=[
+                Mount(target, str(source), type="bind", read_only=True)
+                for target, source in recipe.mounts.items()
+            ],
+            working_dir="/tmp",  # noqa: S108 - inside the container
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            pids_limit=recipe.pids,
+            log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
+            mem_limit=config.memory,
+            # with swap as large again, a slice without memory would crawl instead of ending
+            memswap_limit=config.memory,
+            nano_cpus=None if config.cpus is None else round(config.cpus * 1e9),
+            cpuset_cpus=_affinity() or None,
+        )
+
+    def has_ended(self, container: str) -> bool:
+        """Return whether a container has ended, or is not there."""
+        with self._client() as client:
+            try:
+                return client.containers.get(container).status not in _ALIVE
+            except NotFound:
+                return True
+
+    def end_of(self, container: str) -> End:
+        """Return how a container ended, within END_LIMIT; its output that far, whatever is asked for.
+
+        Raises:
+            DockerTrouble: it is not there any more, or runs on.
+        """
+        deadline = time.monotonic() + END_LIMIT
+        with self._client() as client:
+            try:
+                found = client.containers.get(container)
+                while found.status in _ALIVE:
+                    if time.monotonic() > deadline:
+                        raise DockerTrouble("it runs on, but its first process does not answer")
+                    time.sleep(_POLL)
+                    found.reload()
+                output = found.logs(tail=LAST_LINES).decode(errors="replace").strip()
+            except APIError as error:
+                # the engine answers with 409 while it removes the container, with 404 afterwards
+                if error.status_code in (404, 409):
+                    raise DockerTrouble("it was removed") from None
+                raise
+        state = found.attrs["State"]
+        return End(code=state["ExitCode"], out_of_memory=state["OOMKilled"], output=output)
+
+    def kill(self, container: str) -> None:
+        """Send SIGKILL to everything in a container; one that has ended is no error."""
+        with self._client() as client, contextlib.suppress(NotFound, APIError):
+            client.containers.get(container).kill()
+
+    def remove(self, container: str) -> None:
+        """Kill a container if needed and remove it; one that is not there is no error."""
+        with self._client() as client:
+            try:
+                client.containers.get(container).remove(force=True, v=True)
+            except NotFound:
+                pass
+            except APIError as error:
+                # somebody else removes it at this moment
+                if error.status_code != 409:
+                    raise
+
+    def sweep(self) -> list[str]:
+        """Remove the containers that bear this node's label, word for word; return their names."""
+        removed = []
+        wanted = self._config.node
+        with self._client() as client:
+            marked = client.containers.list(
+                all=True, filters={"label": f"{NODE_LABEL}={wanted}"}, ignore_removed=True
+            )
+            for found in marked:
+                if found.labels.get(NODE_LABEL) == wanted:
+                    removed.append(str(found.name))
+                    with contextlib.suppress(NotFound):
+                        found.remove(force=True, v=True)
+        return removed
+
+    def output_of(self, recipe: Recipe, limit: float) -> str:
+        """Run a container to its end and return what it printed on standard output.
+
+        Raises:
+            DockerTrouble: it did not end well, or not within `limit` seconds.
+        """
+        container = self.start(recipe)
+        try:
+            with self._client(limit) as client:
+                found = client.containers.get(container)
+                code = found.wait(timeout=limit)["StatusCode"]
+                if code != 0:
+                    lines = found.logs(tail=LAST_LINES).decode(errors="replace").strip().splitlines()
+                    last = lines[-1] if lines else f"exit code {code}"
+                    raise DockerTrouble(f"image {self._config.image} cannot run slices: {last}")
+                return found.logs(stdout=True, stderr=False).decode(errors="replace")
+        finally:
+            self.remove(container)
+
+
+def split_tag(image: str) -> tuple[str, str | None]:
+    """Return an image's name in two, `host:5000/runner:1.0` as `host:5000/runner` and `1.0`."""
+    if "@" in image:
+        return image, None
+    head, colon, tag = image.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def _knock(host: str) -> None:
+    """Connect once (OSError when nobody is there): the SDK wraps the reason, and leaves its socket open."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(CALL_LIMIT)
+        sock.connect(host.removeprefix("http+").removeprefix("unix://"))
+
+
+def _affinity() -> str:
+    """Return the cores of this process as a cpuset, empty when it has all of them."""
+    if not hasattr(os, "sched_getaffinity"):
+        return ""
+    cores = sorted(os.sched_getaffinity(0))
+    return "" if len(cores) == os.cpu_count() else ",".join(map(str, cores))
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost reason of an error of the SDK, in one line."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]
