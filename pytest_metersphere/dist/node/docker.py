@@ -326,7 +326,7 @@ class Engine:
             found: list[dict[str, Any]] = client.api.containers(
                 all=True, filters={"label": [f"{NODE_LABEL}={wanted}", GUEST_LABEL]}
             )
-        return [one for one in found if one["Labels"].get(NODE_LABEL) == wanted]
+        return [one for one in found if _is_guest(one, wanted)]
 
     def variables(self, container: str) -> list[str]:
         """Return a container's environment as `NAME=value`; nothing when it is not there."""
@@ -367,6 +367,11 @@ class Engine:
                 return found.logs(stdout=True, stderr=False).decode(errors="replace")
         finally:
             self.remove(container)
+
+
+def _is_guest(summary: dict[str, Any], node: str) -> bool:
+    labels = summary["Labels"]
+    return labels.get(NODE_LABEL) == node and f"/{labels.get(GUEST_LABEL)}" in summary["Names"]
 
 
 def split_tag(image: str) -> tuple[str, str | None]:

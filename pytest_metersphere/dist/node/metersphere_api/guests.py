@@ -13,7 +13,7 @@ import dataclasses
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from pytest_metersphere.dist.node.controller import NodeController
@@ -82,7 +82,8 @@ class Guests:
         self._ended: collections.OrderedDict[str, str] = collections.OrderedDict()
         self._starting = asyncio.Lock()
         self._farewells: dict[asyncio.Task[None], Lines] = {}
-        self._swept = self._closing = self._troubled = False
+        self._swept = self._closing = False
+        self._trouble = ""
         self._watching = asyncio.create_task(self._watch())
 
     @property
@@ -97,10 +98,7 @@ class Guests:
 
     async def open(self) -> None:
         """Remove what an earlier controller of this node has left, and tell of the ends."""
-        try:
-            await self._sweep()
-        except DockerTrouble as error:
-            _logger.warning("%s", error)
+        await self._try(self._sweep())
 
     async def start(self, order: Order) -> None:
         """Start a container; one of this name that an earlier request started is ended first, and no other.
@@ -188,25 +186,30 @@ class Guests:
         """See which have ended by themselves, or were ended by others, and what they print."""
         while True:
             await asyncio.sleep(LOOK)
-            try:
-                if not self._swept:
-                    await self._sweep()
-                if self._guests:
-                    await self._look()
-                self._troubled = False
-            except DockerTrouble as error:
-                if not self._troubled:
-                    _logger.warning("%s", error)
-                self._troubled = True
+            if not self._swept:
+                await self._try(self._sweep())
+            if self._guests:
+                await self._try(self._look())
+
+    async def _try(self, work: Awaitable[None]) -> None:
+        """Let something go wrong that will be tried again, and say so once."""
+        try:
+            await work
+        except DockerTrouble as error:
+            if str(error) != self._trouble:
+                _logger.warning("%s", error)
+            self._trouble = str(error)
+        except Exception:
+            _logger.exception("looking after the containers of MeterSphere's servers")
 
     async def _look(self) -> None:
         made = [guest for guest in self._guests.values() if guest.id]
         living = {one["Id"] for one in await self._do(self._engine.guests) if one["State"] in _ALIVE}
         for guest in made:
             if guest.id not in living:
-                await self._end(guest, asked=False)
+                await self._try(self._end(guest, asked=False))
             elif time.time() - guest.listened_at > LISTEN:
-                await self._listen(guest)
+                await self._try(self._listen(guest))
 
     async def _listen(self, guest: _Guest) -> None:
         since, guest.listened_at = guest.listened_at, time.time()

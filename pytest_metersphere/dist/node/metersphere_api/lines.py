@@ -45,8 +45,9 @@ class Lines:
         """Begin to send a line."""
         if not self._order.report or not self._order.servers:
             return
+        kind = await self._threads.do(_kind_of_sink)
         if self._sink is None:
-            self._sink = await self._threads.do(_sink, self._order)
+            self._sink = kind(KafkaAccess(servers=self._order.servers), topic=self._order.topic)
         self._said += 1
         self._deadline = time.monotonic() + DELIVERY
         self._sink.put("", f"{self._order.report} none 0 {text}".encode())
@@ -66,15 +67,12 @@ class Lines:
         lost = self._said - sink.delivered
         trouble = sink.trouble or "it took too long"
         await self._threads.do(sink.close)
-        return (
-            f"{lost} of its lines did not come to Kafka's topic {self._order.topic}: {trouble}"
-            if lost
-            else ""
-        )
+        topic = self._order.topic
+        return f"{lost} of its lines did not come to Kafka's topic {topic}: {trouble}" if lost else ""
 
 
-def _sink(order: Order) -> KafkaSink:
+def _kind_of_sink() -> type[KafkaSink]:
     # kafka-python is imported only where Kafka is used
     from pytest_metersphere.dist.kafka.delivery import KafkaSink
 
-    return KafkaSink(KafkaAccess(servers=order.servers), topic=order.topic)
+    return KafkaSink
