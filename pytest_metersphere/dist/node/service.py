@@ -110,7 +110,7 @@ def application(node: NodeController, api: MeterSphereApi | None = None) -> web.
     app = web.Application(middlewares=[guarded], client_max_size=MAX_JSON)
     app.add_routes(service.routes())
     if api is not None:
-        app.add_routes([web.route("*", f"{METERSPHERE_PATHS}{{rest:.*}}", _for_metersphere(api))])
+        app.add_routes([web.route("*", f"{METERSPHERE_PATHS}{{rest:[\\s\\S]*}}", _for_metersphere(api))])
     return app
 
 

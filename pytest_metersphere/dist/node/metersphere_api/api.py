@@ -8,11 +8,11 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from pytest_metersphere.dist.kafka.brokers import split_address
 from pytest_metersphere.dist.kafka.dialling import UnfitError, connect, resolve
-from pytest_metersphere.dist.node.config import MeterSphereConfig
+from pytest_metersphere.dist.node.config import MeterSphereConfig, Network
 from pytest_metersphere.dist.node.controller import NodeController
 from pytest_metersphere.dist.node.docker import DockerTrouble, Engine
 from pytest_metersphere.dist.node.metersphere_api import envelope, names
@@ -75,7 +75,7 @@ class MeterSphereApi:
             content_type: of the body, without parameters.
             body: reads the body.
         """
-        if not self._may_ask(peer):
+        if self._config.allowed and not is_among(peer, self._config.allowed):
             return envelope.failed(
                 f"{peer} is not among those that --metersphere-allow of this node names", 403
             )
@@ -93,17 +93,6 @@ class MeterSphereApi:
             _logger.exception("%s %r", method, path[:200])
             return envelope.failed("the node failed; its log says why")
         return envelope.unknown(path)
-
-    def _may_ask(self, peer: str | None) -> bool:
-        allowed = self._config.allowed
-        if not allowed:
-            return True
-        try:
-            address = ipaddress.ip_address(peer or "")
-        except ValueError:
-            return False
-        plain = getattr(address, "ipv4_mapped", None) or address
-        return any(plain in network for network in allowed)
 
     async def _start(self, content_type: str, body: Reader) -> str:
         if content_type != "application/json":
@@ -129,6 +118,16 @@ class MeterSphereApi:
 
     async def _status(self, text: str) -> list[dict[str, object]]:
         return await self.guests.summaries(names.matching(text))
+
+
+def is_among(peer: str | None, networks: Sequence[Network]) -> bool:
+    """Return whether an address is in one of some networks; that of IPv4 may come as one of IPv6."""
+    try:
+        address = ipaddress.ip_address(peer or "")
+    except ValueError:
+        return False
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return any(plain in network for network in networks)
 
 
 def _require_method(method: str, wanted: str) -> None:

@@ -1,0 +1,125 @@
+"""What a MeterSphere server is told over a real Kafka of the ends of its containers."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_metersphere.dist.node.metersphere_api import guests, lines
+from tests.docker.engine import Engine
+from tests.fakes.nodes import NodeThread, eventually
+from tests.metersphere_api.conftest import Starter
+from tests.metersphere_api.server import NODE, SLEEP, Server
+from tests.metersphere_api.topics import LogTopic
+
+pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_kafka, pytest.mark.timeout(180)]
+NAME = "7f3a0c52-0b1e-4a8f-9f3d-0c8f4f1f2a11"
+END = "r-1 none 0 Remove container completed"
+NO_MEMORY = "There is insufficient memory for the Java Runtime Environment to continue."
+
+
+@pytest.fixture
+def topic(kafka: str) -> LogTopic:
+    """Return a topic of logs."""
+    return LogTopic(kafka)
+
+
+def begin_report(server: Server, topic: LogTopic, script: str = SLEEP, report: str = "r-1") -> None:
+    """Start a container as a MeterSphere server does for a report."""
+    server.start(NAME, script, REPORT_ID=report, **topic.env)
+
+
+def until_told(topic: LogTopic, *told: str) -> None:
+    """Wait until these lines are there; no others must be."""
+    eventually(lambda: len(topic.records()) >= len(told), f"{len(told)} lines", 30.0)
+    assert topic.lines() == list(told)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_end_is_told_once(code: int, server: Server, topic: LogTopic) -> None:
+    """For every exit code, without a key and without headers, as a stock node-controller tells it."""
+    begin_report(server, topic, f"exit {code}")
+    until_told(topic, END)
+
+    assert topic.records() == [(None, END, [])]
+    assert server.status(NAME) == []
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "remove"])
+def test_every_end_is_told(how: str, server: Server, topic: LogTopic, docker: Engine) -> None:
+    """Stopped, killed by hand or removed: a stock node-controller leaves most of these out."""
+    begin_report(server, topic)
+    found = docker.client.containers.get(NAME)
+    {"stop": lambda: server.stop(NAME), "kill": found.kill, "remove": lambda: found.remove(force=True)}[how]()
+
+    until_told(topic, END)
+
+
+def test_one_that_is_replaced_is_told_too(server: Server, topic: LogTopic) -> None:
+    """Under its own report, before the new one can end."""
+    begin_report(server, topic)
+    begin_report(server, topic, "exit 0", report="r-2")
+
+    until_told(topic, END, END.replace("r-1", "r-2"))
+
+
+def test_the_end_of_the_node_is_told(begin: Starter, topic: LogTopic) -> None:
+    """Its containers end with it, and no report stays without an end."""
+    with NodeThread(begin().config) as node:
+        begin_report(Server(node), topic)
+
+    until_told(topic, END)
+
+
+def test_what_a_killed_node_left_is_told_at_its_next_start(
+    begin: Starter, docker: Engine, script_image: str, topic: LogTopic
+) -> None:
+    """From what stands in the container's own environment."""
+    env = {"TEST_ID": NAME, "REPORT_ID": "r-1", "SCRIPT": SLEEP} | topic.env
+    labels = {"io.pytest-metersphere.node": NODE, "io.pytest-metersphere.guest": NAME}
+    docker.client.containers.run(
+        script_image, name=NAME, environment=env, labels=labels, detach=True, network="host"
+    )
+    begin()
+
+    until_told(topic, END)
+
+
+def test_a_java_without_memory_is_told_at_once(
+    server: Server, topic: LogTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MeterSphere's server waits for this sentence, even if the container goes on; it comes once."""
+    monkeypatch.setattr(guests, "LISTEN", 0.5)
+    begin_report(server, topic, f"echo '# {NO_MEMORY}'; exec sleep 300")
+    until_told(topic, f"r-1 none 0 {NO_MEMORY}")
+    server.stop(NAME)
+
+    until_told(topic, f"r-1 none 0 {NO_MEMORY}", END)
+
+
+def test_a_java_without_memory_that_ends(server: Server, topic: LogTopic) -> None:
+    """It is told before the end, however fast that comes."""
+    begin_report(server, topic, f"echo '# {NO_MEMORY}' >&2; exit 1")
+
+    until_told(topic, f"r-1 none 0 {NO_MEMORY}", END)
+
+
+def test_without_a_report_nobody_is_told(server: Server, topic: LogTopic) -> None:
+    """A line without one would be nobody's."""
+    begin_report(server, topic, "exit 0", report="")
+    server.until_ended(NAME)
+    begin_report(server, topic, "exit 0")
+
+    until_told(topic, END)
+
+
+def test_a_topic_that_is_not_there_is_in_the_log(
+    begin: Starter, kafka: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is made; the container's end is not held up by it."""
+    monkeypatch.setattr(lines, "DELIVERY", 2.0)
+    server = Server(begin())
+    server.start(NAME, "exit 0", BOOTSTRAP_SERVERS=kafka, REPORT_ID="r-1", LOG_TOPIC="no-such-topic")
+    server.until_ended(NAME)
+
+    eventually(lambda: "did not come to Kafka's topic no-such-topic" in caplog.text, "the warning", 30.0)
+    assert server.start(NAME) == "OK"
