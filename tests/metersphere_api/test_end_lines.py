@@ -14,6 +14,7 @@ from tests.metersphere_api.topics import LogTopic
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_kafka, pytest.mark.timeout(180)]
 NAME = "7f3a0c52-0b1e-4a8f-9f3d-0c8f4f1f2a11"
 END = "r-1 none 0 Remove container completed"
+NEXT_END = END.replace("r-1", "r-2")
 NO_MEMORY = "There is insufficient memory for the Java Runtime Environment to continue."
 
 
@@ -46,12 +47,19 @@ def test_an_end_is_told_once(code: int, server: Server, topic: LogTopic) -> None
 
 @pytest.mark.parametrize("how", ["stop", "kill", "remove"])
 def test_every_end_is_told(how: str, server: Server, topic: LogTopic, docker: Engine) -> None:
-    """Stopped, killed by hand or removed: a stock node-controller leaves most of these out."""
+    """Stopped, killed by hand or removed, and each once; a stock node-controller leaves most of these out."""
     begin_report(server, topic)
     found = docker.client.containers.get(NAME)
-    {"stop": lambda: server.stop(NAME), "kill": found.kill, "remove": lambda: found.remove(force=True)}[how]()
-
+    if how == "stop":
+        server.stop(NAME)
+    elif how == "kill":
+        found.kill()
+    else:
+        found.remove(force=True)
     until_told(topic, END)
+
+    begin_report(server, topic, "exit 0", report="r-2")
+    until_told(topic, END, NEXT_END)
 
 
 def test_one_that_is_replaced_is_told_too(server: Server, topic: LogTopic) -> None:
@@ -59,7 +67,7 @@ def test_one_that_is_replaced_is_told_too(server: Server, topic: LogTopic) -> No
     begin_report(server, topic)
     begin_report(server, topic, "exit 0", report="r-2")
 
-    until_told(topic, END, END.replace("r-1", "r-2"))
+    until_told(topic, END, NEXT_END)
 
 
 def test_the_end_of_the_node_is_told(begin: Starter, topic: LogTopic) -> None:

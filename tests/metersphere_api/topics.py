@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_metersphere.dist.kafka.client import Admin
 from pytest_metersphere.dist.wire import KafkaAccess
@@ -51,7 +51,7 @@ class LogTopic:
             ends = consumer.end_offsets(places)
             consumer.assign(places)
             consumer.seek_to_beginning(*places)
-            found = []
+            found: list[Any] = []
             while len(found) < sum(ends.values()):
                 for records in consumer.poll(timeout_ms=200).values():
                     found += records
