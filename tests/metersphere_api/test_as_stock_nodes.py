@@ -78,9 +78,7 @@ def project(tmp_path: Path) -> Project:
     return shop(tmp_path / "project")
 
 
-def test_a_scenario_on_three_of_them(
-    project: Project, successors: Successors, docker_engine: Engine
-) -> None:
+def test_a_scenario_on_three_of_them(project: Project, successors: Successors, docker_engine: Engine) -> None:
     """Users exact, ledger closed, as on stock nodes; and nothing is left."""
     done = project.run(f"--ms-pool={successors.pool}", env=successors.env)
 
@@ -92,9 +90,7 @@ def test_a_scenario_on_three_of_them(
     assert successors.free() == list(CAPACITIES)
 
 
-def test_a_container_that_is_killed(
-    project: Project, successors: Successors, docker_engine: Engine
-) -> None:
+def test_a_container_that_is_killed(project: Project, successors: Successors, docker_engine: Engine) -> None:
     """The run is invalid and says whose it was; while it ran, the nodes knew how many users they had."""
     options = [f"--ms-pool={successors.pool}", "--ms-hold=60s"]
     with begin(project, *options, env=successors.env) as session:
