@@ -64,7 +64,7 @@ def node(begin: Starter) -> NodeThread:
 @pytest.fixture
 def server(node: NodeThread) -> Server:
     """Return what a MeterSphere server can do with it."""
-    return Server(node)
+    return Server(node.address)
 
 
 @pytest.fixture

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from tests.fakes.nodes import NodeThread, eventually
+from tests.fakes.nodes import eventually
 
 NODE = "n1@127.0.0.1:8082"
 """The label of the containers of these tests' nodes."""
 SCRIPT = "pytest-metersphere-test-script:1"
 """The image whose containers run the variable SCRIPT in a shell."""
+LIMIT = 30.0
 SLEEP = "echo begun; exec sleep 300"
 JSON = {"Content-Type": "application/json", "Accept": "application/json, application/*+json"}
 
@@ -22,18 +25,20 @@ class FailedError(Exception):
 
 
 class Server:
-    """Asks one node-controller."""
+    """Asks one node-controller, which is at `host:port`."""
 
-    def __init__(self, node: NodeThread) -> None:
-        self._node = node
+    def __init__(self, address: str) -> None:
+        self._address = address
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = JSON
     ) -> Any:
         """Return the data of an answer; FailedError with its message when it tells of an error."""
-        status, text = self._node.request(method, path, body, headers)
-        answer = json.loads(text)
-        assert status == 200, answer
+        with contextlib.closing(http.client.HTTPConnection(self._address, timeout=LIMIT)) as connection:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        assert response.status == 200, answer
         assert set(answer) == {"success", "message", "data"}
         if answer["success"] is True:
             assert answer["message"] is None

@@ -27,18 +27,18 @@ NO_DOCKER = "Docker does not answer on unix://"
 def refusal(node: NodeThread, body: bytes, **headers: str) -> str:
     """Return the message that a start request is answered with."""
     with pytest.raises(FailedError) as error:
-        Server(node).ask("POST", START, body, JSON | headers)
+        Server(node.address).ask("POST", START, body, JSON | headers)
     return str(error.value)
 
 
 def test_a_server_saves_its_pool(dockerless: NodeThread) -> None:
     """It asks for the status, which says nothing of Docker."""
-    assert Server(dockerless).ask("GET", "/status") == "OK"
+    assert Server(dockerless.address).ask("GET", "/status") == "OK"
 
 
 def test_docker_that_is_down_is_told(dockerless: NodeThread) -> None:
     """In words, with what to do; the stock one has a Java exception there."""
-    server = Server(dockerless)
+    server = Server(dockerless.address)
     assert refusal(dockerless, json.dumps(GOOD).encode()).startswith(NO_DOCKER)
     with pytest.raises(FailedError, match=f"{NO_DOCKER}.*systemctl start docker"):
         server.status("shop")
@@ -176,12 +176,12 @@ def test_a_body_that_is_packed_badly(dockerless: NodeThread, caplog: pytest.LogC
 def test_names_that_no_container_has(dockerless: NodeThread, path: str, name: str) -> None:
     """They mean no container, least of all several."""
     with pytest.raises(FailedError, match="Invalid container name"):
-        Server(dockerless).ask("GET", path + name)
+        Server(dockerless.address).ask("GET", path + name)
 
 
 def test_a_path_that_means_several(dockerless: NodeThread) -> None:
     """The beginning of names is good for being told of them, not for a stop or a log."""
-    server = Server(dockerless)
+    server = Server(dockerless.address)
     with pytest.raises(FailedError, match=NO_DOCKER):
         server.status("^ms-load-")
     with pytest.raises(FailedError, match="Invalid container name"):
@@ -195,7 +195,7 @@ def test_another_method(dockerless: NodeThread, path: str) -> None:
     """It is told in the words of a stock node-controller."""
     for method in ("GET", "PUT", "DELETE", "PATCH") if path == START else ("POST", "PUT", "DELETE"):
         with pytest.raises(FailedError, match=f"Request method '{method}' not supported"):
-            Server(dockerless).ask(method, path)
+            Server(dockerless.address).ask(method, path)
 
 
 @pytest.mark.parametrize(

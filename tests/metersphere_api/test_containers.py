@@ -84,7 +84,7 @@ def test_the_container_is_as_metersphere_wants_it(server: Server, docker: Engine
 def test_the_limits_of_the_node_hold_for_it(begin: Starter, docker: Engine) -> None:
     """Memory, cores and processes that the node's operator gives a slice."""
     limits = DockerConfig(node=NODE, image=SCRIPT, memory=64 << 20, cpus=0.5, pids=77, env={"SHOP": "tea"})
-    Server(begin(docker=limits)).start(NAME)
+    Server(begin(docker=limits).address).start(NAME)
     found = container(docker).attrs
 
     host = found["HostConfig"]
@@ -248,7 +248,7 @@ def test_a_failed_start_leaves_the_container_that_is_there(server: Server) -> No
 def test_the_end_of_the_node_is_the_end_of_its_containers(begin: Starter, docker: Engine) -> None:
     """Nothing is left of them, as nothing is of slices."""
     with NodeThread(begin().config) as node:
-        Server(node).start(NAME)
+        Server(node.address).start(NAME)
 
     assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
 
@@ -292,9 +292,9 @@ def test_a_container_keeps_away_from_slices(begin: Starter, runner_image: str) -
     with node.client() as client:
         client.start(start_request(users=40), bundle())
         with pytest.raises(FailedError, match="40 users of pytest-metersphere are on this node"):
-            Server(node).start(NAME)
+            Server(node.address).start(NAME)
         client.delete("s1")
-        Server(node).start(NAME)
+        Server(node.address).start(NAME)
 
 
 def test_containers_that_say_their_users_share_the_node(server: Server, client: NodeClient) -> None:
@@ -314,7 +314,7 @@ def test_containers_that_say_their_users_share_the_node(server: Server, client: 
 
 def test_the_number_of_containers_is_limited(begin: Starter) -> None:
     """By --max-slices, which counts slices and containers together."""
-    server = Server(begin(max_slices=2))
+    server = Server(begin(max_slices=2).address)
     server.start("first")
     server.start("second")
     with pytest.raises(FailedError, match="all 2 places of the node are taken"):

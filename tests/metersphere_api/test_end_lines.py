@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+
 import pytest
 
+from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.node.metersphere_api import guests, lines
 from tests.docker.engine import Engine
-from tests.fakes.nodes import NodeThread, eventually
+from tests.fakes.nodes import NodeThread, eventually, free_port
 from tests.metersphere_api.conftest import Starter
-from tests.metersphere_api.server import NODE, SLEEP, Server
+from tests.metersphere_api.server import SLEEP, Server
 from tests.metersphere_api.topics import LogTopic
+from tests.plugin.remote import TOKEN, remote_node
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.needs_kafka, pytest.mark.timeout(180)]
 NAME = "7f3a0c52-0b1e-4a8f-9f3d-0c8f4f1f2a11"
@@ -73,23 +79,27 @@ def test_one_that_is_replaced_is_told_too(server: Server, topic: LogTopic) -> No
 def test_the_end_of_the_node_is_told(begin: Starter, topic: LogTopic) -> None:
     """Its containers end with it, and no report stays without an end."""
     with NodeThread(begin().config) as node:
-        begin_report(Server(node), topic)
+        begin_report(Server(node.address), topic)
 
     until_told(topic, END)
 
 
 def test_what_a_killed_node_left_is_told_at_its_next_start(
-    begin: Starter, docker: Engine, script_image: str, topic: LogTopic
+    docker_engine: Engine, script_image: str, topic: LogTopic
 ) -> None:
-    """From what stands in the container's own environment."""
-    env = {"TEST_ID": NAME, "REPORT_ID": "r-1", "SCRIPT": SLEEP} | topic.env
-    labels = {"io.pytest-metersphere.node": NODE, "io.pytest-metersphere.guest": NAME}
-    docker.client.containers.run(
-        script_image, name=NAME, environment=env, labels=labels, detach=True, network="host"
-    )
-    begin()
+    """Its containers go on without it; the next start removes them, and finds in them whom to tell."""
+    command = ("--launcher=docker", "--metersphere-api", "--name=n1", f"--port={free_port()}")
+    env = {"DOCKER_HOST": docker_engine.host}
+    with remote_node(*command, env=env) as address:
+        begin_report(Server(address), topic)
+        with contextlib.closing(NodeClient("n1", f"http://{address}", TOKEN)) as client:
+            os.kill(client.info().pid, signal.SIGKILL)
+    assert docker_engine.client.containers.get(NAME).status == "running"
 
-    until_told(topic, END)
+    with remote_node(*command, env=env) as address:
+        until_told(topic, END)
+        assert Server(address).status(NAME) == []
+    assert docker_engine.client.containers.list(all=True, filters={"name": NAME}) == []
 
 
 def test_a_java_without_memory_is_told_at_once(
@@ -125,7 +135,7 @@ def test_a_topic_that_is_not_there_is_in_the_log(
 ) -> None:
     """None is made; the container's end is not held up by it."""
     monkeypatch.setattr(lines, "DELIVERY", 2.0)
-    server = Server(begin())
+    server = Server(begin().address)
     server.start(NAME, "exit 0", BOOTSTRAP_SERVERS=kafka, REPORT_ID="r-1", LOG_TOPIC="no-such-topic")
     server.until_ended(NAME)
 

@@ -24,6 +24,7 @@ NO_MEMORY = "There is insufficient memory for the Java Runtime Environment to co
 DELIVERY = 60.0
 """Seconds for the lines to be on Kafka."""
 
+_PARTITION = 0
 _POLL = 0.1
 
 
@@ -47,7 +48,9 @@ class Lines:
             return
         kind = await self._threads.do(_kind_of_sink)
         if self._sink is None:
-            self._sink = kind(KafkaAccess(servers=self._order.servers), topic=self._order.topic)
+            access = KafkaAccess(servers=self._order.servers)
+            # lines without a key go anywhere, and out of order, unless they share a partition
+            self._sink = kind(access, topic=self._order.topic, partition=_PARTITION)
         self._said += 1
         self._deadline = time.monotonic() + DELIVERY
         self._sink.put("", f"{self._order.report} none 0 {text}".encode())
