@@ -98,7 +98,7 @@ def test_a_container_that_is_killed(project: Project, successors: Successors, do
         assert successors.free() == [36, 36, 18]
         (victim,) = (name for name in names(docker_engine) if "-000001-" in name)
         docker_engine.client.containers.get(victim).kill()
-        eventually(lambda: names(docker_engine) == [], "the end of the others' load", 15.0)
+        eventually(lambda: names(docker_engine) == [], "the end of the others' load", 60.0)
         done = session.end()
 
     assert_lost(done, "s2")
