@@ -54,6 +54,7 @@ class NodeInfo(msgspec.Struct, kw_only=True):
         launcher: what slices run in there, `process` or `docker`.
         image: with Docker, name and tag of the image.
         trouble: why it can start no slice now, and what to do; empty when it can.
+        guests: names of the containers that MeterSphere servers have started there.
     """
 
     protocol: int
@@ -69,6 +70,7 @@ class NodeInfo(msgspec.Struct, kw_only=True):
     launcher: str = "process"
     image: str = ""
     trouble: str = ""
+    guests: list[str] = []
 
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]

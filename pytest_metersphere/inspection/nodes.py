@@ -184,7 +184,8 @@ def _judged(info: NodeInfo, offset: float) -> tuple[NodeState, str]:
         return "clock off", f"{off}; set both by the same time server (NTP)"
     if info.trouble:
         return "unwell", info.trouble
-    return "up", ""
+    guests = ", ".join(info.guests)
+    return "up", f"containers of a MeterSphere server run there: {guests}" if guests else ""
 
 
 def _not_started(spec: NodeSpec, index: int, nodes: int) -> NodeStatus:

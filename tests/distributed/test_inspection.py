@@ -39,6 +39,15 @@ def test_a_node_tells_what_it_has() -> None:
     assert (free.capacity, free.declared, free.free, free.slices, free.workers) == (100, None, 60, 2, 1)
 
 
+def test_a_node_tells_of_what_it_runs_for_others() -> None:
+    """It is up; why nothing is free there is said."""
+    with answering(AnsweringNode(guests=["t-7f3a", "t-7f3b"], free=0)) as fake:
+        row = status_row(fake)
+
+    assert (row.state, row.ok, row.free) == ("up", True, 0)
+    assert row.detail == "containers of a MeterSphere server run there: t-7f3a, t-7f3b"
+
+
 @pytest.mark.parametrize(("ahead", "words"), [(7200.0, "2h00m"), (-7200.0, "2h00m")])
 def test_a_clock_that_is_off(ahead: float, words: str) -> None:
     """Ahead or behind, by how much, and what to do."""

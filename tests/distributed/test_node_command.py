@@ -286,6 +286,63 @@ def test_a_node_on_the_network_is_warned_about(start: Starter) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "who", "network"),
+    [
+        (["--host=127.0.0.1"], "every user of this machine", ""),
+        (
+            ["--host=0.0.0.0"],
+            r"whoever reaches port \d+ \(--metersphere-allow limits it\)",
+            "pytest-metersphere node: warning: 0.0.0.0 is open to the network without TLS\n",
+        ),
+        (
+            ["--host=127.0.0.1", "--metersphere-allow=10.0.0.5", "--metersphere-allow=127.0.0.0/8"],
+            "whoever has an address in 10.0.0.5/32, 127.0.0.0/8",
+            "",
+        ),
+    ],
+    ids=["loopback", "network", "allowed"],
+)
+def test_a_node_without_a_login_is_warned_about(
+    start: Starter, tmp_path: Path, options: list[str], who: str, network: str
+) -> None:
+    """For MeterSphere's servers there is none: who can do what is said at the start."""
+    command = ["--launcher=docker", "--metersphere-api", *options]
+    process = node(start, *command, PYTEST_MS_TOKEN=TOKEN, DOCKER_HOST=f"unix://{tmp_path}/docker.sock")
+    said = [line_of(process) for _ in range(4)]
+    process.terminate()
+    code, _, errors = outcome(process)
+
+    assert code == 0
+    assert (
+        said[-1] == "MeterSphere's servers can start containers here, without a login (--metersphere-api)\n"
+    )
+    assert re.match(
+        f"pytest-metersphere node: warning: --metersphere-api has no login: {who} can start any image of this"
+        f" machine, with its network, and stop what was started so\n{network}Docker does not answer",
+        errors,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--metersphere-api"], "--metersphere-api starts containers; add --launcher=docker"),
+        (["--metersphere-allow=10.0.0.5"], "--metersphere-allow is about --metersphere-api"),
+        (["--launcher=docker", "--metersphere-api", "--metersphere-allow=x"], "'x' is no address"),
+    ],
+)
+def test_metersphere_api_is_refused_where_it_makes_no_sense(
+    start: Starter, options: list[str], message: str
+) -> None:
+    """Above all without Docker."""
+    code, output, errors = outcome(node(start, *options, PYTEST_MS_TOKEN=TOKEN))
+
+    assert (code, output) == (2, "")
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
 def test_the_help_lists_the_options_and_no_secret(start: Starter) -> None:
     """`node --help` says what can be set, and nothing of what is set."""
     code, output, _ = outcome(start("-m", "pytest_metersphere", "node", "--help", PYTEST_MS_TOKEN=TOKEN))

@@ -57,6 +57,26 @@ def test_web_pages_are_refused(path: str, origin: str) -> None:
     assert refusal_of(path, GOOD | {"Origin": origin}) == (403, "origin")
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin"])
+def test_what_a_web_page_shows_is_refused(site: str) -> None:
+    """An image has no Origin, but the browser says that a page wants it; what a person types is fine."""
+    assert refusal_of("/status", GOOD | {"Sec-Fetch-Site": site}) == (403, "origin")
+    GUARD.admit("/status", GOOD | {"Sec-Fetch-Site": "none"})
+
+
+def test_what_metersphere_asks_for_is_open_only_where_it_is_answered() -> None:
+    """Its servers have no token; all else wants it there, too."""
+    host = {"Host": "127.0.0.1:8082"}
+    opened = Guard("the-token", on_loopback=True, metersphere=True)
+
+    opened.admit("/jmeter/container/start", host)
+    assert refusal_of("/jmeter/container/start", host) == (401, "token")
+    for path in ("/v1/node", "/jmeter", "/v1/jmeter/", "//jmeter/"):
+        assert refusal_of(path, host, opened) == (401, "token")
+    assert refusal_of("/jmeter/container/start", host | {"Origin": "null"}, opened) == (403, "origin")
+    assert refusal_of("/jmeter/container/start", {"Host": "evil.example"}, opened) == (421, "host")
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.9.8.7:80", "[::1]", "[::1]:8082"]
 )

@@ -169,7 +169,7 @@ def make_runner(own: Engine) -> str:
     with contextlib.suppress(ImageNotFound):
         if own.client.images.get(RUNNER).labels.get(_SOURCE_LABEL) == source:
             return RUNNER
-    _make_base(own)
+    make_base(own)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for wheel in _dependencies().glob("*.whl"):
@@ -202,7 +202,8 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _make_base(own: Engine) -> None:
+def make_base(own: Engine) -> None:
+    """Make the image that all others begin from, unless it is there (EngineError when that fails)."""
     if own.has(BASE):
         return
     tar = cache() / f"{SUITE}.tar"

@@ -55,7 +55,7 @@ def test_the_example_is_a_load_test(shop: Project) -> None:
 
 def test_the_split_is_as_it_says(scenario: Inner) -> None:
     """Ten thousand users, and eighty thousand on eight equal nodes, by the commands of the page."""
-    (command,) = re.findall(r"^\$ pytest (--ms-pool=.*)$", TEXT, flags=re.MULTILINE)
+    (command,) = re.findall(r"^\$ pytest (--ms-pool=.* --ms-plan)$", TEXT, flags=re.MULTILINE)
     plan = table(scenario.run(*command.split()))
     eight = table(scenario.run("--ms-pool=local=" + "+".join(["10000"] * 8), "--ms-users=80000", "--ms-plan"))
 

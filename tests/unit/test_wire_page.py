@@ -12,7 +12,9 @@ from aiohttp import web
 from docs import generate, wire_types
 from pytest_metersphere.dist import signing, wire
 from pytest_metersphere.dist.kafka.delivery import CHECK_KEY
-from pytest_metersphere.dist.node import config, service
+from pytest_metersphere.dist.node import config, docker, service
+from pytest_metersphere.dist.node.metersphere_api import api, guests, lines, names, order
+from pytest_metersphere.dist.node.metersphere_api.api import ENDPOINTS
 from pytest_metersphere.metrics import frame, histogram
 
 _TEXT = generate.WIRE.read_text(encoding="utf-8")
@@ -51,8 +53,9 @@ def test_every_endpoint_is_described() -> None:
     """With its method, and nothing beside them."""
     of_page = re.findall(r"^\| `([A-Z]+) (/[^`?]*)[^`]*` \|", _TEXT, flags=re.MULTILINE)
     routes = service._Service(None).routes()  # type: ignore[arg-type]
+    own = [(each.method, each.path) for each in routes if isinstance(each, web.RouteDef)]
 
-    assert of_page == [(each.method, each.path) for each in routes if isinstance(each, web.RouteDef)]
+    assert of_page == [*own, *ENDPOINTS]
 
 
 def test_every_error_is_described() -> None:
@@ -89,6 +92,16 @@ def test_every_error_is_described() -> None:
         f"{histogram.HIGHEST:,} µs",
         f"`{wire.KafkaAccess(servers=()).results_topic}`",
         f"`{CHECK_KEY.decode()}`",
+        f"the last {guests.LOG_TAIL >> 10} KiB that it printed",
+        f"`NAME=value` has {order.MAX_VARIABLE - 1:,} bytes",
+        f"2 to {names.MAX_NAME} letters",
+        f"`{names.RESERVED}…` are ours",
+        f"each is given {api.CONNECT:g} s and all {api.SEARCH:g} s",
+        f"without a topic it is `{order.LOG_TOPIC}`",
+        f"`{docker.NODE_LABEL}` (the node's `name@host:port`) and `{docker.GUEST_LABEL}`",
+        f"`REPORT_ID none 0 {lines.NO_MEMORY}`",
+        f"`REPORT_ID none 0 {lines.END}`",
+        f"looked for every {guests.LISTEN:g} s",
     ],
 )
 def test_numbers_and_names_are_those_of_the_code(words: str) -> None:

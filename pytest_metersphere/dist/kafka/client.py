@@ -218,14 +218,14 @@ class Producer:
     def send(
         self,
         topic: str,
-        key: bytes,
+        key: bytes | None,
         value: bytes,
         done: Callable[[Exception | None], None],
         partition: int | None = None,
     ) -> None:
         """Queue a record; `done` is called, in a thread of the client, when it is there or given up.
 
-        Without a partition the key chooses it.
+        Without a partition the key chooses it, without either chance does.
 
         Raises:
             BrokerError: the topic is not known, or the record too large; `done` is not called.

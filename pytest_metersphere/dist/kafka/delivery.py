@@ -73,21 +73,21 @@ class KafkaSink:
         self._limit = limit
         self._topic = topic or access.results_topic
         self._partition = partition
-        self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
+        self._waiting: collections.deque[tuple[bytes | None, bytes]] = collections.deque()
         self._held = 0
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     def put(self, slice_id: str, frame: bytes) -> None:
-        """Take a frame to be sent, or drop it; returns at once."""
+        """Take a frame to be sent, or drop it; returns at once. Without a slice its record has no key."""
         with self._changed:
             too_much = len(frame) > LARGEST_FRAME or self._held + len(frame) > self._limit
             if too_much or self._closing.is_set():
                 self.dropped += 1
                 return
             self._held += len(frame)
-            self._waiting.append((slice_id.encode(), frame))
+            self._waiting.append((slice_id.encode() or None, frame))
             self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="kafka-sink", daemon=True)
@@ -132,7 +132,7 @@ class KafkaSink:
             self._wait(error)
             return None
 
-    def _next(self) -> tuple[bytes, bytes] | None:
+    def _next(self) -> tuple[bytes | None, bytes] | None:
         """Wait for a frame and return it, without taking it away; None once it is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing.is_set())

@@ -9,6 +9,7 @@ import json
 import os
 import ssl
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_metersphere.dist.node.config import (
@@ -23,6 +24,11 @@ from pytest_metersphere.dist.node.config import (
     tls_context,
 )
 from pytest_metersphere.dist.node.docker_options import add_docker, cores_of, docker_config
+from pytest_metersphere.dist.node.metersphere_api.options import (
+    add_metersphere,
+    metersphere_config,
+    warning,
+)
 from pytest_metersphere.errors import ConfigError, MeterSphereError
 
 
@@ -61,6 +67,7 @@ def add_node(node: argparse.ArgumentParser) -> None:
     )
     node.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
     add_docker(node)
+    add_metersphere(node)
     node.add_argument("--until-stdin-closes", action="store_true", help="end when standard input is closed")
     node.add_argument(
         "--announce",
@@ -89,12 +96,9 @@ def _run_node(parsed: argparse.Namespace) -> int:
 
     config, generated = _node_config(parsed)
     sock = listen(config)
-    if not config.on_loopback and config.tls is None:
-        sys.stderr.write(
-            f"{parsed.parser.prog}: warning: {config.host} is open to the network without TLS;"
-            " --tls-cert and --tls-key switch it on\n"
-        )
     port: int = sock.getsockname()[1]
+    for text in _warnings(config, port):
+        sys.stderr.write(f"{parsed.parser.prog}: warning: {text}\n")
     config = dataclasses.replace(
         config, port=port, docker=docker_config(parsed, f"{config.name}@{config.host}:{port}")
     )
@@ -106,6 +110,14 @@ def _run_node(parsed: argparse.Namespace) -> int:
         until_stdin_closes=parsed.until_stdin_closes,
     )
     return 0
+
+
+def _warnings(config: NodeConfig, port: int) -> Iterator[str]:
+    if config.metersphere is not None:
+        yield warning(config.metersphere, port, on_loopback=config.on_loopback)
+    if not config.on_loopback and config.tls is None:
+        switch = "" if config.metersphere else "; --tls-cert and --tls-key switch it on"
+        yield f"{config.host} is open to the network without TLS{switch}"
 
 
 def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
@@ -121,6 +133,7 @@ def _node_config(parsed: argparse.Namespace) -> tuple[NodeConfig, bool]:
         port=parsed.port,
         max_slices=parsed.max_slices,
         tls=_tls(parsed),
+        metersphere=metersphere_config(parsed),
     )
     return config, token is None
 
@@ -141,6 +154,8 @@ def _announce_text(config: NodeConfig, port: int, *, generated: bool) -> None:
     _say(f"it carries {config.capacity} users, {config.workers} workers a slice, {config.max_slices} slices")
     if config.docker is not None:
         _say(f"slices run in containers of image {config.docker.image}")
+    if config.metersphere is not None:
+        _say("MeterSphere's servers can start containers here, without a login (--metersphere-api)")
     if generated:
         _say(f"its token, for PYTEST_MS_TOKEN where pytest runs: {config.token}")
 

@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from pytest_metersphere.dist.wire import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
@@ -27,6 +28,8 @@ that never pause saturate a core with a few dozen, whatever the capacity says.
 DEFAULT_MAX_SLICES = 16
 WORKER_COMMAND = (sys.executable, "-P", "-m", "pytest_metersphere.engine.worker")
 """How a worker starts; `-P` keeps a project's own `queue.py` from hiding the standard library's."""
+
+Network = IPv4Network | IPv6Network
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -57,6 +60,17 @@ class DockerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSphereConfig:
+    """How a node answers MeterSphere's servers, which have no login.
+
+    Attributes:
+        allowed: networks of those who may ask; none means everybody who reaches the port.
+    """
+
+    allowed: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """How a node-controller runs.
 
@@ -71,6 +85,7 @@ class NodeConfig:
         tls: speaks TLS with this certificate; plain HTTP without.
         worker_command: starts a worker; `--fd N` is appended.
         docker: puts each slice into a container; without, workers are processes of the machine.
+        metersphere: takes the place of a MeterSphere node-controller, too; needs `docker`.
         spool_limit: bytes of frames kept for each slice.
         log_limit: bytes of its workers' output kept for each slice.
     """
@@ -85,6 +100,7 @@ class NodeConfig:
     tls: ssl.SSLContext | None = None
     worker_command: tuple[str, ...] = WORKER_COMMAND
     docker: DockerConfig | None = None
+    metersphere: MeterSphereConfig | None = None
     spool_limit: int = 1 << 30
     log_limit: int = 8 << 20
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pytest_metersphere
 from pytest_metersphere.dist.kafka.preflight import check_reach
@@ -40,16 +40,37 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 T = TypeVar("T")
 
 
+class Guests(Protocol):
+    """Load of others on the machine, started by this node, and what it takes of it."""
+
+    @property
+    def names(self) -> list[str]:
+        """Return how its parts are called."""
+
+    @property
+    def users(self) -> int | None:
+        """Return how many users they have together; None when nobody knows: then the whole node is theirs."""
+
+
+class _Nobody:
+    names: list[str] = []  # noqa: RUF012 - nobody adds to it
+    users = 0
+
+
 class NodeController:
     """One load machine.
 
     Capacity belongs to a slice from its start request until none of its processes is left.
+
+    Attributes:
+        guests: load of others here; nobody's unless it is set.
     """
 
     def __init__(self, config: NodeConfig) -> None:
         """Make the folder for the slices; needs a running event loop."""
         self.config = config
         self.version = pytest_metersphere.__version__
+        self.guests: Guests = _Nobody()
         self._launcher = _launcher(config)
         self._folder = Path(tempfile.mkdtemp(prefix="pytest-metersphere-"))
         self._slices: dict[str, Slice] = {}
@@ -60,9 +81,18 @@ class NodeController:
     @property
     def free(self) -> int:
         """Return how many users it could take now."""
-        return self.config.capacity - sum(
-            each.request.users for each in self._slices.values() if not each.over
-        )
+        guests = self.guests.users
+        return 0 if guests is None else max(0, self.config.capacity - self.taken - guests)
+
+    @property
+    def taken(self) -> int:
+        """Return how many users its slices have."""
+        return sum(each.request.users for each in self._slices.values() if not each.over)
+
+    @property
+    def live(self) -> int:
+        """Return how many slices have processes."""
+        return sum(not each.over for each in self._slices.values())
 
     async def open(self) -> None:
         """Remove what an earlier controller of this node has left on the machine."""
@@ -89,6 +119,7 @@ class NodeController:
             launcher=self._launcher.name,
             image=self._launcher.image,
             trouble=await self._launcher.trouble(),
+            guests=self.guests.names,
         )
 
     async def check(self, request: CheckRequest) -> list[Check]:
@@ -112,12 +143,12 @@ class NodeController:
 
     def _check_capacity(self, users: int) -> Check:
         free = self.free
-        detail = f"{users} users asked for, {free} of {self.config.capacity} are free"
+        detail = f"{users} users asked for, {free} of {self.config.capacity} are free{self._beside}"
         hint = "" if users <= free else "use fewer users or more nodes, or wait for the other runs"
         return Check(name="capacity", ok=users <= free, detail=detail, hint=hint)
 
     def _check_slices(self) -> Check:
-        live = self._live
+        live = self._places
         limit = self.config.max_slices
         hint = "" if live < limit else "wait for the other runs, or start the node with a larger --max-slices"
         return Check(name="slices", ok=live < limit, detail=f"{live} of {limit} slices are taken", hint=hint)
@@ -165,14 +196,14 @@ class NodeController:
             raise Refused(503, "state", "the node is ending")
         if request.slice in self._slices:
             raise Refused(409, "state", f"there is a slice {request.slice} already")
-        if self._live >= self.config.max_slices:
+        if self._places >= self.config.max_slices:
             raise Refused(429, "slices", f"all {self.config.max_slices} slices of the node are taken")
         capacity, free = self.config.capacity, self.free
         if request.users > free:
             raise Refused(
                 409,
                 "capacity",
-                f"{request.users} users asked for, {free} of {capacity} are free",
+                f"{request.users} users asked for, {free} of {capacity} are free{self._beside}",
                 capacity=capacity,
                 free=free,
             )
@@ -184,8 +215,18 @@ class NodeController:
         return new
 
     @property
-    def _live(self) -> int:
-        return sum(not each.over for each in self._slices.values())
+    def _places(self) -> int:
+        return self.live + len(self.guests.names)
+
+    @property
+    def _beside(self) -> str:
+        """Return who else is here, as the end of a sentence."""
+        names = self.guests.names
+        if not names:
+            return ""
+        listed = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+        whole = ", and nobody knows how many users that has" if self.guests.users is None else ""
+        return f", as load of a MeterSphere server runs here ({listed}){whole}"
 
     def find(self, slice_id: str) -> Slice:
         """Return a slice and renew its lease.

@@ -10,8 +10,9 @@ import dataclasses
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -30,10 +31,15 @@ USER = "10082:10082"
 """Whom slices run as, whatever user the image names."""
 NODE_LABEL = "io.pytest-metersphere.node"
 SLICE_LABEL = "io.pytest-metersphere.slice"
+GUEST_LABEL = "io.pytest-metersphere.guest"
+"""Marks, by its name, a container that a MeterSphere server had started."""
 
 _PULL_LIMIT = 600.0
 _POLL = 0.05
 _ALIVE = ("created", "running", "paused")
+_LEAVING = (404, 409)
+"""What the engine answers when a container is gone, and while it removes it."""
+_UNTAGGED = "<none>:<none>"
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
@@ -180,12 +186,18 @@ class Engine:
             security_opt=["no-new-privileges:true"],
             pids_limit=recipe.pids,
             log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
-            mem_limit=config.memory,
-            # with swap as large again, a slice without memory would crawl instead of ending
-            memswap_limit=config.memory,
-            nano_cpus=None if config.cpus is None else round(config.cpus * 1e9),
-            cpuset_cpus=_affinity() or None,
+            **self._limits(),
         )
+
+    def _limits(self) -> dict[str, Any]:
+        config = self._config
+        return {
+            "mem_limit": config.memory,
+            # with swap as large again, what has no memory left would crawl instead of ending
+            "memswap_limit": config.memory,
+            "nano_cpus": None if config.cpus is None else round(config.cpus * 1e9),
+            "cpuset_cpus": _affinity() or None,
+        }
 
     def has_ended(self, container: str) -> bool:
         """Return whether a container has ended, or is not there."""
@@ -212,8 +224,7 @@ class Engine:
                     found.reload()
                 output = found.logs(tail=LAST_LINES).decode(errors="replace").strip()
             except APIError as error:
-                # the engine answers with 409 while it removes the container, with 404 afterwards
-                if error.status_code in (404, 409):
+                if error.status_code in _LEAVING:
                     raise DockerTrouble("it was removed") from None
                 raise
         state = found.attrs["State"]
@@ -251,6 +262,93 @@ class Engine:
                         found.remove(force=True, v=True)
         return removed
 
+    def require_tag(self, image: str) -> None:
+        """See that an image is there under exactly this name and tag, as MeterSphere's servers expect it.
+
+        Raises:
+            DockerTrouble: it is not; the text begins as that of a stock node-controller does.
+        """
+        with self._client() as client:
+            tags = [tag for one in client.api.images() for tag in one["RepoTags"] or () if tag != _UNTAGGED]
+        if not tags:
+            raise DockerTrouble(
+                "Image List is empty: this machine has no image at all; docker load brings one"
+            )
+        if image not in tags:
+            raise DockerTrouble(
+                f"Image Not Found: {image}: bring it to this machine under exactly this name and tag"
+                " (docker save IMAGE | ssh MACHINE docker load); none is fetched"
+            )
+
+    def start_guest(self, name: str, image: str, env: Sequence[str]) -> str:
+        """Start a container as a MeterSphere server wants it, image and variables as given; return its id.
+
+        One of that name which such a server had started on this node earlier is replaced.
+
+        Raises:
+            DockerTrouble: the name is taken by another container, or the engine cannot start it.
+        """
+        config = self._config
+        with self._client() as client:
+            self._clear_name(client, name)
+            made = client.containers.create(
+                image,
+                name=name,
+                labels={NODE_LABEL: config.node, GUEST_LABEL: name},
+                environment=list(env),
+                network_mode=config.network,
+                pids_limit=config.pids,
+                log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "8m", "max-file": "2"}),
+                **self._limits(),
+            )
+            try:
+                made.start()
+            except BaseException:
+                made.remove(force=True, v=True)
+                raise
+            return str(made.id)
+
+    def _clear_name(self, client: docker.DockerClient, name: str) -> None:
+        for one in client.containers.list(all=True, filters={"name": f"^/{name}$"}, ignore_removed=True):
+            if one.name != name:
+                continue
+            if (one.labels.get(NODE_LABEL), one.labels.get(GUEST_LABEL)) != (self._config.node, name):
+                raise DockerTrouble(
+                    f"there is a container {name} on this machine that was not started here: it is left"
+                    " alone; remove it (docker rm), or take another TEST_ID"
+                )
+            one.remove(force=True, v=True)
+
+    def guests(self) -> list[dict[str, Any]]:
+        """Return Docker's own summaries of the containers that MeterSphere servers had started here."""
+        wanted = self._config.node
+        with self._client() as client:
+            found: list[dict[str, Any]] = client.api.containers(
+                all=True, filters={"label": [f"{NODE_LABEL}={wanted}", GUEST_LABEL]}
+            )
+        return [one for one in found if _is_guest(one, wanted)]
+
+    def variables(self, container: str) -> list[str]:
+        """Return a container's environment as `NAME=value`; nothing when it is not there."""
+        with self._client() as client, contextlib.suppress(NotFound):
+            return list(client.containers.get(container).attrs["Config"]["Env"] or ())
+        return []
+
+    def printed(self, container: str, lines: int, since: float = 0.0) -> bytes:
+        """Return the last lines of a container's output, since a moment of the wall clock if one is given."""
+        with self._client() as client:
+            try:
+                return bytes(client.containers.get(container).logs(tail=lines, since=since or None))
+            except APIError as error:
+                if error.status_code in _LEAVING:
+                    return b""
+                raise
+
+    def stop(self, container: str, grace: int) -> None:
+        """Ask a container's first process to end (SIGTERM), and kill it after `grace` seconds."""
+        with self._client(CALL_LIMIT + grace) as client, contextlib.suppress(APIError):
+            client.containers.get(container).stop(timeout=grace)
+
     def output_of(self, recipe: Recipe, limit: float) -> str:
         """Run a container to its end and return what it printed on standard output.
 
@@ -269,6 +367,11 @@ class Engine:
                 return found.logs(stdout=True, stderr=False).decode(errors="replace")
         finally:
             self.remove(container)
+
+
+def _is_guest(summary: dict[str, Any], node: str) -> bool:
+    labels = summary["Labels"]
+    return labels.get(NODE_LABEL) == node and f"/{labels.get(GUEST_LABEL)}" in summary["Names"]
 
 
 def split_tag(image: str) -> tuple[str, str | None]:

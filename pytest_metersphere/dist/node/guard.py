@@ -12,6 +12,8 @@ from pytest_metersphere.dist.node.refusal import Refused
 
 OPEN_PATH = "/status"
 """The one path that needs no token."""
+METERSPHERE_PATHS = "/jmeter/"
+"""How the paths begin that MeterSphere's servers ask for, which have no token."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::\d{1,5})?")
 
@@ -24,24 +26,27 @@ class Guard:
         token: what requests must carry as `Authorization: Bearer …`.
         on_loopback: the node listens on this machine only, so `Host` must name this machine: a web
             page whose name was rebound to 127.0.0.1 gives itself away there.
+        metersphere: MeterSphere's servers are answered, without a token.
     """
 
     token: str = field(repr=False)
     on_loopback: bool
+    metersphere: bool = False
 
     def admit(self, path: str, headers: Mapping[str, str]) -> None:
         """Let a request pass.
 
-        A node-controller serves no pages, so whatever `Origin` a request has, it is a foreign one.
+        A node-controller serves no pages, so whatever `Origin` a request has, it is a foreign one. What a
+        page merely shows (an image whose address stops a container) comes without, but with `Sec-Fetch-Site`.
 
         Raises:
-            Refused: 403 for any Origin, 421 for a foreign Host, 401 for a missing or wrong token.
+            Refused: 403 for what comes from a page, 421 for a foreign Host, 401 for a missing or wrong token.
         """
-        if "Origin" in headers:
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
             raise Refused(403, "origin", "requests from web pages are refused")
         if self.on_loopback and not _names_loopback(headers.get("Host", "")):
             raise Refused(421, "host", "this node listens on loopback only: address it as 127.0.0.1")
-        if path != OPEN_PATH:
+        if path != OPEN_PATH and not (self.metersphere and path.startswith(METERSPHERE_PATHS)):
             self._check_token(headers.get("Authorization", ""))
 
     def _check_token(self, credentials: str) -> None:

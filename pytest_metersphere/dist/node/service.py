@@ -9,7 +9,7 @@ import logging
 import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from aiohttp import BodyPartReader, hdrs, web
@@ -18,11 +18,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pytest_metersphere.dist.bundle import MAX_BUNDLE
 from pytest_metersphere.dist.node.config import NodeConfig
 from pytest_metersphere.dist.node.controller import NodeController
-from pytest_metersphere.dist.node.guard import OPEN_PATH, Guard
+from pytest_metersphere.dist.node.guard import METERSPHERE_PATHS, OPEN_PATH, Guard
 from pytest_metersphere.dist.node.refusal import Refused
 from pytest_metersphere.dist.node.slices import Slice
 from pytest_metersphere.dist.wire import CheckAnswer, CheckRequest, Spoken, StartRequest, StopRequest
 from pytest_metersphere.units import format_size
+
+if TYPE_CHECKING:
+    from pytest_metersphere.dist.node.metersphere_api.api import MeterSphereApi
 
 MAX_REQUEST = 48 << 20
 """Largest `request` part of a start request, in bytes; rows of data files are most of a large one."""
@@ -50,21 +53,41 @@ T = TypeVar("T")
 async def serving(config: NodeConfig, sock: socket.socket) -> AsyncIterator[NodeController]:
     """Run a node on a listening socket; afterwards no worker, no file and no connection is left."""
     node = NodeController(config)
-    runner = web.AppRunner(application(node), access_log=None, logger=_silent, shutdown_timeout=_LAST_ANSWERS)
+    api = _metersphere(node)
+    runner = web.AppRunner(
+        application(node, api), access_log=None, logger=_silent, shutdown_timeout=_LAST_ANSWERS
+    )
     try:
+        if api is not None:
+            # before the node does, which would remove its containers without a word to MeterSphere
+            await api.open()
         await node.open()
         await runner.setup()
         await web.SockSite(runner, sock, ssl_context=config.tls).start()
         yield node
     finally:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(node.close(), node.patience)
+            ends = [node.close(), *([api.close()] if api else [])]
+            await asyncio.wait_for(asyncio.gather(*ends), node.patience)
         await runner.cleanup()
 
 
-def application(node: NodeController) -> web.Application:
-    """Return the service of a node."""
-    guard = Guard(node.config.token, node.config.on_loopback)
+def _metersphere(node: NodeController) -> MeterSphereApi | None:
+    config = node.config
+    if config.metersphere is None or config.docker is None:
+        return None
+    # the Docker SDK is imported only where containers are started
+    from pytest_metersphere.dist.node.docker import Engine
+    from pytest_metersphere.dist.node.metersphere_api.api import MeterSphereApi
+
+    api = MeterSphereApi(Engine(config.docker), node, config.metersphere)
+    node.guests = api.guests
+    return api
+
+
+def application(node: NodeController, api: MeterSphereApi | None = None) -> web.Application:
+    """Return the service of a node, with what MeterSphere's servers ask for if that is given."""
+    guard = Guard(node.config.token, node.config.on_loopback, metersphere=api is not None)
     service = _Service(node)
 
     @web.middleware
@@ -86,7 +109,29 @@ def application(node: NodeController) -> web.Application:
 
     app = web.Application(middlewares=[guarded], client_max_size=MAX_JSON)
     app.add_routes(service.routes())
+    if api is not None:
+        app.add_routes([web.route("*", f"{METERSPHERE_PATHS}{{rest:[\\s\\S]*}}", _for_metersphere(api))])
     return app
+
+
+def _for_metersphere(api: MeterSphereApi) -> _Handler:
+    async def handle(request: web.Request) -> web.Response:
+        answer = await api.answer(
+            request.method, request.path, request.remote, request.content_type, lambda: _body(request)
+        )
+        return web.Response(body=answer.body, status=answer.status, content_type="application/json")
+
+    return handle
+
+
+async def _body(request: web.Request) -> bytes:
+    """Return the body of a request, whatever it is; ValueError when it cannot be read, or is too large."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise ValueError(f"the body is larger than {format_size(MAX_JSON)}") from None
+    except (HttpProcessingError, web.RequestPayloadError, RuntimeError) as error:
+        raise ValueError(f"the body cannot be read: {error}") from None
 
 
 class _Service:

@@ -1,0 +1,1 @@
+"""What a MeterSphere server asks of a node-controller: start a container, stop it, tell of it."""
