@@ -139,6 +139,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
         python: the controller's version of Python, `3.11.7`; empty when it does not matter.
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that frames would go to, None when they are pulled.
+        looks_only: leave out what may start a container, or fetch an image, to be known.
     """
 
     protocol: int
@@ -147,6 +148,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
     python: str = ""
     packages: dict[str, str] = {}
     kafka: KafkaAccess | None = None
+    looks_only: bool = False
 
 
 class Check(msgspec.Struct, kw_only=True):
