@@ -43,6 +43,8 @@ MAX_VALUE = 120 << 10
 NO_KAFKA = "Failed to connect to Kafka"
 NO_IMAGE = ("Image Not Found", "Image List is empty")
 """What MeterSphere says, and its users search for."""
+DOCKER_DOWN = "its node-controller does not reach Docker"
+"""What is said here when a stock node-controller cannot speak to Docker."""
 NAME_REFUSED = "Invalid container name"
 """What Docker says of a name that is none."""
 
@@ -227,5 +229,5 @@ def _complaint(message: str | None) -> str:
     if text.startswith(NO_KAFKA):
         return f"{text}: its node-controller does not reach every broker of --ms-kafka"
     if "SocketException" in text or "Connection refused" in text:
-        return f"its node-controller does not reach Docker ({text}): start Docker there, and mount its socket"
+        return f"{DOCKER_DOWN} ({text}): start Docker there, and mount its socket"
     return f"its node-controller says: {text}"

@@ -101,9 +101,7 @@ class Engine:
         self._config = config
         self.host = engine_host()
 
-    def _client(
-        self, limit: float = CALL_LIMIT
-    ) -> contextlib.AbstractContextManager[docker.DockerClient]:
+    def _client(self, limit: float = CALL_LIMIT) -> contextlib.AbstractContextManager[docker.DockerClient]:
         """Return a client of its own for each thread and time: it is not made to be shared."""
         return _connected(self.host, limit)
 
