@@ -144,7 +144,7 @@ def _process_here(case: Case) -> _Answer:
     return _Answer(
         False,
         f"nothing on this machine listens on port {case.port}, and no Kafka runs on it",
-        ["systemctl start kafka", f"msctl start kafka  {_METERSPHERE}"],
+        ["systemctl start kafka", f"msctl start kafka {_METERSPHERE}"],
     )
 
 
@@ -190,7 +190,7 @@ def _port(case: Case) -> _Answer:
     if container is not None and case.server.state == "refused":
         published = ", ".join(container.ports) or "no port"
         detail = f"nothing listens on port {case.port}; container {container.name} publishes {published}"
-        return _Answer(False, detail, [f"docker port {container.name}", f"msctl reload  {_METERSPHERE}"])
+        return _Answer(False, detail, [f"docker port {container.name}", f"msctl reload {_METERSPHERE}"])
     if case.server.state == "refused" and case.scene.brokers:
         places = ", ".join(
             dict.fromkeys(
@@ -198,7 +198,7 @@ def _port(case: Case) -> _Answer:
             )
         )
         detail = f"nothing listens on port {case.port}; Kafka listens on {places or 'other ports'}"
-        return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port}  {_PROPERTIES}"])
+        return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {_PROPERTIES}"])
     return _Answer(None, case.found)
 
 
@@ -208,7 +208,7 @@ def _bound(case: Case) -> _Answer:
     if serving:
         return _Answer(True, f"it is bound to {_places(case)}, and so serves {case.scene.address}")
     detail = f"{_who(case)} listens on {_places(case)} only, not on {case.scene.address}"
-    return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port}  {_PROPERTIES}"])
+    return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {_PROPERTIES}"])
 
 
 def _firewall(case: Case) -> _Answer:
@@ -267,8 +267,8 @@ def _listener(case: Case) -> _Answer | None:
         f"clients are sent on to {names}, which does not work from here: {why}; they must be sent to an"
         " address that this machine and all nodes reach",
         [
-            f"advertised.listeners={case.protocol}://{case.server.address}  {_PROPERTIES}",
-            f"{installed} && msctl reload  {_METERSPHERE}",
+            f"advertised.listeners={case.protocol}://{case.server.address} {_PROPERTIES}",
+            f"{installed} && msctl reload {_METERSPHERE}",
         ],
     )
 

@@ -22,8 +22,8 @@ _EPILOG = (
     " look at. The pool and Kafka come from the options, the variables PYTEST_MS_POOL and PYTEST_MS_KAFKA or"
     " the ini values ms_pool, ms_pools and ms_kafka, found as pytest finds them; the nodes' token and the"
     " login to Kafka only from PYTEST_MS_TOKEN, PYTEST_MS_TOKEN_FILE and PYTEST_MS_KAFKA_*. MeterSphere's"
-    " containers on this machine are shown, too; they decide the exit code only where neither a pool nor Kafka"
-    " is set."
+    " containers on this machine are shown, too; they decide the exit code only where neither a pool nor"
+    " Kafka is set."
 )
 
 
@@ -41,9 +41,9 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Declare what `doctor` takes."""
     parser.description = (
         "Run the preflight of a session on every node and on Kafka, with advice for each finding. As before a"
-        " session, local nodes are started, and the Kafka topic is made if it is not there. Where Kafka cannot"
-        " be used, the cause is looked for step by step: name, process, port, firewall, listener; each with the"
-        " commands that set it right."
+        " session, local nodes are started, and the Kafka topic is made if it is not there. Where Kafka"
+        " cannot be used, the cause is looked for step by step: name, process, port, firewall, listener; each"
+        " with the commands that set it right."
     )
     _add_options(parser)
     parser.set_defaults(run=_run_doctor)
