@@ -30,19 +30,20 @@ NODE = NodeStatus(
     python="3.11.7",
     capacity=4000,
     declared=4000,
+    in_use=2800,
     free=1200,
     slices=2,
     workers=4,
     clock_offset=-0.25,
 )
+TOPIC = TopicStatus(name="ms-load.results", state="there", ok=True, partitions=6, in_sync=3, retention_ms=-1)
 KAFKA = KafkaStatus(
     ok=True,
     security_protocol="SASL_SSL",
     servers=[ServerStatus(address="kafka:9092", state="up", ok=True)],
     brokers=[ServerStatus(address="kafka:9092", state="up", ok=True)],
-    topic=TopicStatus(
-        name="ms-load.results", state="there", ok=True, partitions=6, in_sync=3, retention_ms=-1
-    ),
+    topic=TOPIC,
+    topics=[TOPIC],
 )
 
 
@@ -92,6 +93,7 @@ def test_the_whole_of_status() -> None:
         version=None,
         python=None,
         capacity=None,
+        in_use=None,
         free=None,
         slices=None,
         clock_offset=None,
@@ -99,9 +101,9 @@ def test_the_whole_of_status() -> None:
 
     assert list(status_lines(status(NODE, down, kafka=KAFKA), None)) == [
         "pool perf",
-        "node            state  version  python  capacity  free  slices   clock",
-        "10.0.0.11:8082  up     0.1.0    3.11.7      4000  1200       2  -0.2 s",
-        "10.0.0.12:8082  down   -        -              -     -       -       -",
+        "node            state  version  python  capacity  in use  free  slices   clock",
+        "10.0.0.11:8082  up     0.1.0    3.11.7      4000    2800  1200       2  -0.2 s",
+        "10.0.0.12:8082  down   -        -              -       -     -       -       -",
         "  node 10.0.0.12:8082: http://10.0.0.12:8082 refused the connection",
         "",
         "kafka (SASL_SSL)",
