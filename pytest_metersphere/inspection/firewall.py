@@ -49,7 +49,7 @@ def look(connection: Connection) -> Look:
             troubles.append(str(error))
         if found:
             break
-    return Look(tuple(_with_command(each, connection.port) for each in found), "; ".join(troubles))
+    return Look(tuple(managed(each, connection.port) for each in found), "; ".join(troubles))
 
 
 class _Unreadable(Exception):
@@ -95,8 +95,8 @@ def _said(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _with_command(block: Block, port: int) -> Block:
-    """Return it with the command of whoever manages the rules, who would write them again."""
+def managed(block: Block, port: int) -> Block:
+    """Return what stops a connection with the command of who manages its rule, and would write it again."""
     permanent, ufw, _ = opening(port)
     if any(mark in block.chain for mark in _FIREWALLD):
         return dataclasses.replace(block, command=permanent)

@@ -17,6 +17,7 @@ _NAMED = re.compile(
     ["']? \s* [:=] \s* ) (?: "[^"]*" | '[^']*' | (?:bearer\s+|basic\s+)? [^\s"',;&]+ )"""
 )
 _LOGIN = re.compile(r"(?i)(authorization\W{1,4}\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
+_OPTION = re.compile(r"(?i)(\s--?[\w-]*(?:pass|password|token|secret|key)\s+)[^\s-]\S*")
 _IN_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(@)")
 Report = TypeVar("Report", bound=msgspec.Struct)
 
@@ -31,6 +32,7 @@ def without_secrets(line: str) -> str:
     """Return a line of a stranger's log with stars for what looks like a password, key or token in it."""
     line = _NAMED.sub(r"\1***", line)
     line = _LOGIN.sub(r"\1***", line)
+    line = _OPTION.sub(r"\1***", line)
     return _IN_URL.sub(r"\1***\2", line)
 
 
