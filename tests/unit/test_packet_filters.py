@@ -14,6 +14,7 @@ from pytest_metersphere.inspection.rules import Block, Connection, all_of, any_o
 
 HERE = Connection("10.0.0.5", 9092, here=True)
 AWAY = Connection("10.0.0.5", 9092, here=False)
+Statements = list[dict[str, Any]]
 PORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 
 
@@ -23,7 +24,7 @@ def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:
 
 
 def by_nft(
-    *rules: list[dict[str, Any]],
+    *rules: Statements,
     policy: str = "accept",
     hook: str = "input",
     more: Any = (),
@@ -108,8 +109,8 @@ def test_a_rule_of_nftables_that_is_not(condition: Any) -> None:
 def test_a_rule_that_may_be_about_it() -> None:
     """It is a suspect when it names the port; what is sure comes first."""
     unknown = match({"payload": {"protocol": "ip", "field": "saddr"}}, "192.0.2.1")
-    limited = [{"limit": {"rate": 10}}, match(PORT, 9092), {"drop": None}]
-    sure = [match(PORT, 9092), {"drop": None}]
+    limited: Statements = [{"limit": {"rate": 10}}, match(PORT, 9092), {"drop": None}]
+    sure: Statements = [match(PORT, 9092), {"drop": None}]
 
     assert by_nft([unknown, {"drop": None}], hook="output", at=AWAY) == []
     assert [block.certain for block in by_nft(limited)] == [False]
