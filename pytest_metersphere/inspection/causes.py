@@ -18,6 +18,7 @@ from pytest_metersphere.inspection.values import Question, ServerStatus, Step
 
 _PROPERTIES = "# in the broker's server.properties; then restart it"
 _METERSPHERE = "# when it is MeterSphere's own"
+_START = ("systemctl start kafka", f"msctl start kafka {_METERSPHERE}")
 _VARIABLE = "export PYTEST_MS_KAFKA_SECURITY_PROTOCOL"
 
 
@@ -128,12 +129,12 @@ def _process(case: Case) -> _Answer:
 
 def _process_here(case: Case) -> _Answer:
     scene, container = case.scene, case.scene.container
+    if scene.listening:
+        return _Answer(True, f"{_who(case)} listens on {_places(case)}")
     if container is not None and container.state != "running":
         commands = [f"docker start {container.name}", f"docker logs --tail 50 {container.name}"]
         last = f"; the last that it said: {container.log[-1]}" if container.log else ""
         return _Answer(False, f"container {container.name} is {container.state}{last}", commands)
-    if scene.listening:
-        return _Answer(True, f"{_who(case)} listens on {_places(case)}")
     if scene.brokers:
         numbers = ", ".join(map(str, scene.brokers))
         return _Answer(True, f"Kafka runs on this machine (process {numbers})")
@@ -144,7 +145,7 @@ def _process_here(case: Case) -> _Answer:
     return _Answer(
         False,
         f"nothing on this machine listens on port {case.port}, and no Kafka runs on it",
-        ["systemctl start kafka", f"msctl start kafka {_METERSPHERE}"],
+        list(_START),
     )
 
 
@@ -185,7 +186,8 @@ def _port(case: Case) -> _Answer:
     if case.elsewhere():
         ports = ", ".join(map(str, case.elsewhere()))
         detail = f"nothing listens on port {case.port}; Kafka answers on {ports}"
-        return _Answer(False, detail, _instead(case))
+        another = _START if case.scene.here else ()
+        return _Answer(False, detail, [*_instead(case), *another])
     container = case.scene.container
     if container is not None and case.server.state == "refused":
         published = ", ".join(container.ports) or "no port"
@@ -232,12 +234,12 @@ def _firewall_there(case: Case, note: str) -> _Answer:
         port: answer for port, answer in case.scene.others.items() if answer not in ("dropped", "unreachable")
     }
     if alive:
-        how = "are rejected" if case.server.state == "unreachable" else "vanish"
+        how = "rejected" if case.server.state == "unreachable" else "dropped"
         told = ", ".join(f"{port}: {answer}" for port, answer in alive.items())
         return _Answer(
             False,
-            f"{case.host} answers on other ports ({told}), and packets to {case.port} {how}: a firewall of"
-            f" {case.host}, or a security group in between, stops them{note}",
+            f"{case.host} answers on other ports ({told}), and packets to {case.port} are {how}: a firewall"
+            f" of {case.host}, or a security group in between, stops them{note}",
             [f"ssh {case.host} '{command}'" for command in opening(case.port)],
         )
     tried = ", ".join(map(str, case.scene.others))

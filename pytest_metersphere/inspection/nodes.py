@@ -24,7 +24,7 @@ from pytest_metersphere.errors import NodeError, NodeTrouble, PreflightError
 from pytest_metersphere.inspection.gathering import gathered
 from pytest_metersphere.inspection.settings import Target
 from pytest_metersphere.inspection.values import DockerState, NodeState, NodeStatus
-from pytest_metersphere.inspection.views import views_of, with_refusals, with_views
+from pytest_metersphere.inspection.views import kafka_view, with_docker, with_kafka, with_refusals
 from pytest_metersphere.units import format_duration
 
 _PERHAPS_STOCK = ("stock", "no answer")
@@ -121,8 +121,10 @@ def _asked(spec: NodeSpec, target: Target) -> NodeStatus:
             asked = time.time()
             info = client.info()
             offset = clock_offset(info.clock, asked, time.time())
-            row = _told(spec, info, offset)
-            return with_views(row, views_of(client, info, target.kafka)) if row.ok or info.trouble else row
+            row = with_docker(_told(spec, info, offset), info)
+            if target.kafka is None or row.state == "other version":
+                return row
+            return with_kafka(row, kafka_view(client, target.kafka))
     except NodeError as error:
         stock = stock_twin(node, stock_terms(target)) if error.kind in _PERHAPS_STOCK else None
         if stock is not None:

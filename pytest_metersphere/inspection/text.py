@@ -193,7 +193,8 @@ def _host_lines(host: HostStatus | None, width: int | None) -> Iterator[str]:
         yield ""
         return
     yield f"this machine (Docker {one_line(host.docker or '')})"
-    yield from table([_container_row(each) for each in host.containers], width, ("ports", "image"))
+    rows = known([_container_row(each) for each in host.containers], ("health", "ports"))
+    yield from table(rows, width, ("ports", "image"))
     for each in host.containers:
         yield from notes([(f"container {each.name}", each.detail)], width)
         if not each.ok or each.name in _TALKATIVE:

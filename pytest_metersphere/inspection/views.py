@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from pytest_metersphere import __version__
@@ -12,42 +10,36 @@ from pytest_metersphere.dist.kafka.brokers import split_address
 from pytest_metersphere.dist.metersphere.node import StockNode
 from pytest_metersphere.dist.metersphere.rest import NO_IMAGE, NO_KAFKA
 from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, KafkaAccess, NodeInfo
-from pytest_metersphere.inspection.values import ImageState, NodeState, NodeStatus
+from pytest_metersphere.inspection.values import ImageState, NodeStatus
 
 
-def views_of(client: NodeClient, info: NodeInfo, kafka: KafkaAccess | None) -> dict[str, Check]:
-    """Return what a node of ours says of Docker, of its image and of Kafka, by name; it starts nothing.
-
-    When it says that it can start nothing, Docker or the image are what is missing, and asking is safe.
-    """
-    if kafka is None and not info.trouble:
-        return {}
-    request = CheckRequest(
-        protocol=PROTOCOL, version=__version__, users=0, kafka=kafka, looks_only=not info.trouble
-    )
-    return {check.name: check for check in client.check(request).checks}
+def kafka_view(client: NodeClient, kafka: KafkaAccess) -> Check | None:
+    """Ask a node of ours whether it reaches Kafka; it starts and fetches nothing for that."""
+    request = CheckRequest(protocol=PROTOCOL, version=__version__, users=0, kafka=kafka, looks_only=True)
+    return next((check for check in client.check(request).checks if check.name == "kafka"), None)
 
 
-def with_views(row: NodeStatus, checks: Mapping[str, Check]) -> NodeStatus:
-    """Return a row with what its node sees."""
-    if row.launcher == "docker":
-        docker, image = checks.get("docker"), checks.get("image")
-        up = docker is None or docker.ok
-        there = image is None or image.ok
-        row = msgspec.structs.replace(
-            row,
-            docker="up" if up else "down",
-            image_state=None if not up else "there" if there else "missing",
-        )
-    kafka = checks.get("kafka")
-    if kafka is None:
+def with_docker(row: NodeStatus, info: NodeInfo) -> NodeStatus:
+    """Return the row of a node with what it says of Docker, if its slices run in containers."""
+    if info.launcher != "docker":
         return row
-    if kafka.ok:
+    missing = info.trouble.startswith(f"image {info.image} ")
+    if info.trouble and not missing:
+        return msgspec.structs.replace(row, docker="down")
+    return msgspec.structs.replace(row, docker="up", image_state="missing" if missing else "there")
+
+
+def with_kafka(row: NodeStatus, view: Check | None) -> NodeStatus:
+    """Return the row of a node with what it sees of Kafka; its state, unless that is worse already."""
+    if view is None:
+        return row
+    if view.ok:
         return msgspec.structs.replace(row, kafka="reached")
-    why = kafka.detail.removeprefix("Kafka: ")
-    detail = f"it does not reach Kafka: {why}; on the node, {kafka.hint}" if row.ok else row.detail
-    state: NodeState = "no kafka" if row.ok else row.state
-    return msgspec.structs.replace(row, kafka="not reached", state=state, ok=False, detail=detail)
+    row = msgspec.structs.replace(row, kafka="not reached")
+    if not row.ok:
+        return row
+    detail = f"it does not reach Kafka: {view.detail.removeprefix('Kafka: ')}; on the node, {view.hint}"
+    return msgspec.structs.replace(row, state="no kafka", ok=False, detail=detail)
 
 
 def with_refusals(row: NodeStatus, node: StockNode) -> NodeStatus:

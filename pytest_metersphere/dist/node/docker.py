@@ -318,7 +318,8 @@ def look(names: Collection[str], lines: int, limit: float) -> tuple[str, list[Se
         found = []
         for summary in client.api.containers(all=True):
             # a linked container has more names, each with its owner's before it
-            own = next((name[1:] for name in summary["Names"] if name.count("/") == 1), "")
+            given = summary.get("Names") or ()
+            own = next((name[1:] for name in given if name.count("/") == 1), "")
             if own in names:
                 with contextlib.suppress(NotFound):
                     found.append(_seen(client, summary["Id"], own, lines))
@@ -335,12 +336,13 @@ def _seen(client: docker.DockerClient, identity: str, name: str, lines: int) -> 
         output = ""
     return Seen(
         name=name,
-        image=about["Config"]["Image"],
+        image=about["Config"].get("Image", ""),
         state=state["Status"],
         health=str((state.get("Health") or {}).get("Status", "")).replace("none", ""),
-        code=state["ExitCode"],
-        out_of_memory=state["OOMKilled"],
-        restarts=about["RestartCount"],
+        # what engines other than Docker's own may leave out
+        code=state.get("ExitCode", 0),
+        out_of_memory=state.get("OOMKilled", False),
+        restarts=about.get("RestartCount", 0),
         ports=tuple(_ports((about.get("NetworkSettings") or {}).get("Ports") or {})),
         output=output,
     )
