@@ -183,7 +183,7 @@ def _port(case: Case) -> _Answer:
         return _Answer(True, f"{case.server.address} takes connections")
     if case.scene.listening:
         return _bound(case)
-    if case.elsewhere():
+    if case.elsewhere() and case.server.state == "refused":
         ports = ", ".join(map(str, case.elsewhere()))
         detail = f"nothing listens on port {case.port}; Kafka answers on {ports}"
         another = _START if case.scene.here else ()
@@ -218,12 +218,14 @@ def _firewall(case: Case) -> _Answer:
     if not case.no_way:
         return _Answer(True, "none stops the connection")
     look = case.scene.filter
-    if look.blocks:
+    if look.blocks and (case.scene.here or look.blocks[0].certain):
         first = look.blocks[0]
         stops = "stops it" if first.certain else "may stop it"
         commands = list(dict.fromkeys(each.command for each in look.blocks[:3]))
         return _Answer(False, f"a rule of this machine {stops}: {first.text}", commands)
     note = f" ({look.trouble})" if look.trouble else ""
+    if look.blocks:
+        note = f"; or a rule of this machine: {look.blocks[0].text}{note}"
     if case.scene.here:
         return _Answer(None, f"no rule of this machine is known to stop it{note}", ["nft list ruleset"])
     return _firewall_there(case, note)
@@ -240,7 +242,7 @@ def _firewall_there(case: Case, note: str) -> _Answer:
             False,
             f"{case.host} answers on other ports ({told}), and packets to {case.port} are {how}: a firewall"
             f" of {case.host}, or a security group in between, stops them{note}",
-            [f"ssh {case.host} '{command}'" for command in opening(case.port)],
+            [*_instead(case), *(f"ssh {case.host} '{command}'" for command in opening(case.port))],
         )
     tried = ", ".join(map(str, case.scene.others))
     return _Answer(

@@ -138,6 +138,18 @@ def test_a_rule_of_this_machine_comes_before_those_of_others() -> None:
     assert step.commands == ["nft delete 0", "nft delete 1"]
 
 
+def test_a_rule_of_this_machine_that_only_may_stop_it() -> None:
+    """The other machine's firewall is named first, and another port of Kafka's that is open."""
+    rule = Block("a rule", "inet filter out", certain=False, command="nft delete")
+    scene = Scene(address="10.0.0.5", others={22: "refused", 19092: "kafka"}, filter=Look((rule,)))
+    step = cause(asked("dropped", scene))
+
+    assert step.question == "firewall"
+    assert mentions(step.detail, "10.0.0.5 answers on other ports (22: refused, 19092: kafka)")
+    assert step.detail.endswith("; or a rule of this machine: a rule")
+    assert step.commands[0] == "pytest --ms-kafka=10.0.0.5:19092"
+
+
 def test_a_broker_that_sends_its_clients_on_to_nowhere() -> None:
     """Each address that does not work is named."""
     lost = ServerStatus(
