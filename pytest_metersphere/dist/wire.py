@@ -142,6 +142,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that frames would go to, None when they are pulled.
         jmeter: a slice would run JMeter.
+        looks_only: leave out what may start a container, or fetch an image, to be known.
     """
 
     protocol: int
@@ -151,6 +152,7 @@ class CheckRequest(msgspec.Struct, kw_only=True):
     packages: dict[str, str] = {}
     kafka: KafkaAccess | None = None
     jmeter: bool = False
+    looks_only: bool = False
 
 
 class Check(msgspec.Struct, kw_only=True):

@@ -13,40 +13,72 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, check
 from pytest_metersphere.dist.kafka.preflight import check_kafka
 from pytest_metersphere.dist.metersphere.node import StockTerms, stock_twin
-from pytest_metersphere.dist.nodes import Node
+from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import PreflightError
+from pytest_metersphere.inspection.causes import Case, steps
+from pytest_metersphere.inspection.containers import host_status
 from pytest_metersphere.inspection.gathering import gathered
+from pytest_metersphere.inspection.kafka import servers_and_brokers
 from pytest_metersphere.inspection.nodes import Place, clash, located, remote_node, stock_terms
 from pytest_metersphere.inspection.redaction import redacted
+from pytest_metersphere.inspection.scene import scene_of
 from pytest_metersphere.inspection.settings import Target
-from pytest_metersphere.inspection.values import DOCTOR_SCHEMA, DoctorReport, Finding
+from pytest_metersphere.inspection.values import (
+    DOCTOR_SCHEMA,
+    DoctorReport,
+    Finding,
+    HostStatus,
+    ServerStatus,
+    Step,
+)
 from pytest_metersphere.units import format_duration
 
+MOST_SERVERS = 3
+"""Bootstrap servers of which it is told why they cannot be used."""
 NODE_LIMIT = 45.0
 """Seconds for all checks of one node; what answers byte by byte would take for ever."""
 
 
 def examine(target: Target) -> DoctorReport:
     """Check all that a session would check before its first test; local nodes are started for it."""
-    with ThreadPoolExecutor(1) as side:
+    with ThreadPoolExecutor(2) as side:
         asked = side.submit(_kafka_findings, target.kafka) if target.kafka else None
+        looked = side.submit(host_status)
         findings = _pool_findings(target)
-        findings += asked.result() if asked else []
+        kafka = asked.result() if asked else []
+        host = looked.result()
+    failed = any(not finding.ok for finding in kafka)
+    findings += kafka
+    well = all(finding.ok for finding in findings)
     report = DoctorReport(
         schema=DOCTOR_SCHEMA,
         version=__version__,
-        ok=all(finding.ok for finding in findings),
+        ok=all(each.ok for each in host.containers) if target.empty else well,
         pool=target.pool.name if target.pool else None,
         kafka=list(target.kafka.servers) if target.kafka else None,
         checks=findings,
+        steps=_steps(target.kafka, host) if target.kafka and failed else [],
+        host=host,
     )
     return redacted(report, target.secrets)
 
 
 def _kafka_findings(access: KafkaAccess) -> list[Finding]:
     return [_finding("kafka", check) for check in check_kafka(access)]
+
+
+def _steps(access: KafkaAccess, host: HostStatus) -> list[Step]:
+    """Return why Kafka cannot be used, for each bootstrap server of which it cannot."""
+    servers, brokers = servers_and_brokers(access)
+    container = next((each for each in host.containers if each.name == "kafka"), None)
+
+    def of(server: ServerStatus) -> list[Step]:
+        scene = scene_of(access, server, container)
+        return steps(Case(server, brokers, scene, access.security_protocol))
+
+    return [step for found in in_parallel(of, servers[:MOST_SERVERS]) for step in found]
 
 
 def _pool_findings(target: Target) -> list[Finding]:

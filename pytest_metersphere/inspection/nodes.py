@@ -13,7 +13,9 @@ from pytest_metersphere.dist.checks import CLOCK_LIMIT, clock_offset
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.kafka.brokers import join_address
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.names import Container
 from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
+from pytest_metersphere.dist.metersphere.rest import DOCKER_DOWN
 from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.resolve import addresses_of, is_address, resolved
@@ -21,7 +23,8 @@ from pytest_metersphere.dist.wire import PROTOCOL, NodeInfo, Spoken, version_ske
 from pytest_metersphere.errors import NodeError, NodeTrouble, PreflightError
 from pytest_metersphere.inspection.gathering import gathered
 from pytest_metersphere.inspection.settings import Target
-from pytest_metersphere.inspection.values import NodeState, NodeStatus
+from pytest_metersphere.inspection.values import DockerState, NodeState, NodeStatus
+from pytest_metersphere.inspection.views import kafka_view, with_docker, with_kafka, with_refusals
 from pytest_metersphere.units import format_duration
 
 _PERHAPS_STOCK = ("stock", "no answer")
@@ -118,6 +121,10 @@ def _asked(spec: NodeSpec, target: Target) -> NodeStatus:
             asked = time.time()
             info = client.info()
             offset = clock_offset(info.clock, asked, time.time())
+            row = with_docker(_told(spec, info, offset), info)
+            if target.kafka is None or row.state == "other version":
+                return row
+            return with_kafka(row, kafka_view(client, target.kafka))
     except NodeError as error:
         stock = stock_twin(node, stock_terms(target)) if error.kind in _PERHAPS_STOCK else None
         if stock is not None:
@@ -125,7 +132,6 @@ def _asked(spec: NodeSpec, target: Target) -> NodeStatus:
         return _unfit(spec, _STATES.get(error.kind, "unwell"), own_words(spec.name, error))
     except PreflightError as error:
         return _unfit(spec, "unwell", own_words(spec.name, error))
-    return _told(spec, info, offset)
 
 
 def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
@@ -142,6 +148,7 @@ def _told(spec: NodeSpec, info: NodeInfo, offset: float) -> NodeStatus:
         python=info.python,
         capacity=info.capacity,
         declared=spec.capacity,
+        in_use=max(0, info.capacity - info.free),
         free=info.free if spec.capacity is None else min(info.free, spec.capacity),
         slices=len(info.slices),
         workers=info.workers,
@@ -158,17 +165,27 @@ def _stock(spec: NodeSpec, node: StockNode) -> NodeStatus:
         return unfit
     try:
         held = node.api.containers()
+        row = _with_containers(unfit, held)
+        return with_refusals(row, node)
     except NodeError as error:
         detail = own_words(spec.name, error)
-        return msgspec.structs.replace(unfit, state=_STATES.get(error.kind, "unwell"), detail=detail)
-    return NodeStatus(
-        name=spec.name,
-        address=join_address(spec.host, spec.port),
+        docker: DockerState | None = "down" if DOCKER_DOWN in detail else None
+        return msgspec.structs.replace(
+            unfit, state=_STATES.get(error.kind, "unwell"), detail=detail, docker=docker
+        )
+
+
+def _with_containers(row: NodeStatus, held: Sequence[Container]) -> NodeStatus:
+    """Return the row of a stock node that holds some containers of ours."""
+    users = sum(each.users for each in held)
+    return msgspec.structs.replace(
+        row,
         state="up",
         ok=True,
-        kind="stock",
-        declared=spec.capacity,
-        free=max(0, (spec.capacity or 0) - sum(each.users for each in held)),
+        detail="",
+        docker="up",
+        in_use=users,
+        free=max(0, (row.declared or 0) - users),
         slices=len(held),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +11,14 @@ import msgspec
 SHORTEST = 4
 """Characters of a secret that is looked for; a shorter one is part of half the words there are."""
 
-_FREE_TEXTS = {"detail", "hint", "problems", "version", "python"}
+_FREE_TEXTS = {"detail", "hint", "problems", "version", "python", "commands", "log", "image", "group"}
+_NAMED = re.compile(
+    r"""(?ix) ( (?:passw(?:or)?d|passwd|pwd|secret|token|credential|api[-_]?key|access[-_]?key) [\w.-]*
+    ["']? \s* [:=] \s* ) (?: "[^"]*" | '[^']*' | (?:bearer\s+|basic\s+)? [^\s"',;&]+ )"""
+)
+_LOGIN = re.compile(r"(?i)(authorization\W{1,4}\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
+_OPTION = re.compile(r"(?i)(\s--?[\w-]*(?:pass|password|token|secret|key)\s+)[^\s-]\S*")
+_IN_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(@)")
 Report = TypeVar("Report", bound=msgspec.Struct)
 
 
@@ -18,6 +26,14 @@ def redacted(report: Report, secrets: Sequence[str]) -> Report:
     """Return a report with stars for the secrets in all of its free texts."""
     looked_for = [secret for secret in secrets if len(secret) >= SHORTEST]
     return msgspec.convert(_without(msgspec.to_builtins(report), looked_for), type(report))
+
+
+def without_secrets(line: str) -> str:
+    """Return a line of a stranger's log with stars for what looks like a password, key or token in it."""
+    line = _NAMED.sub(r"\1***", line)
+    line = _LOGIN.sub(r"\1***", line)
+    line = _OPTION.sub(r"\1***", line)
+    return _IN_URL.sub(r"\1***\2", line)
 
 
 def _without(value: Any, secrets: Sequence[str], *, free: bool = False) -> Any:

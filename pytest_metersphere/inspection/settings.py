@@ -31,7 +31,7 @@ _QUIETLY = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """What to look at; at least one of the two.
+    """What to look at, beside this machine.
 
     Attributes:
         pool: the nodes, as they were written.
@@ -48,6 +48,11 @@ class Target:
     runner_image: str = ""
 
     @property
+    def empty(self) -> bool:
+        """Return whether there is neither pool nor Kafka."""
+        return self.pool is None and self.kafka is None
+
+    @property
     def secrets(self) -> list[str]:
         """Return what must not be shown."""
         return [text for text in (self.token, self.kafka.password if self.kafka else "") if text]
@@ -60,14 +65,9 @@ def read_target(options: list[str]) -> Target:
         options: any of pytest's `-c FILE`, `--rootdir=DIR`, `--ms-pool=…` and `--ms-kafka=…`.
 
     Raises:
-        ConfigError: something is not understood, or there is nothing to look at.
+        ConfigError: something is not understood.
     """
     settings = read_settings(options)
-    if settings.pool_text is None and settings.kafka is None:
-        raise ConfigError(
-            "there is nothing to look at: name a pool, for example --ms-pool=10.0.0.11:8082, or Kafka, for "
-            "example --ms-kafka=kafka:9092, or set ini ms_pool or ms_kafka"
-        )
     mistakes: list[str] = []
     with _noted(mistakes):
         if settings.node_cafile:

@@ -1,10 +1,11 @@
-"""How everything is now: nodes and Kafka, asked at the same time; nothing is started, made or written."""
+"""How everything is now: nodes, Kafka and this machine's containers; nothing is started, made or written."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_metersphere import __version__
+from pytest_metersphere.inspection.containers import host_status
 from pytest_metersphere.inspection.kafka import kafka_status
 from pytest_metersphere.inspection.nodes import clash, located, node_statuses
 from pytest_metersphere.inspection.redaction import redacted
@@ -13,19 +14,23 @@ from pytest_metersphere.inspection.values import STATUS_SCHEMA, NodeStatus, Stat
 
 
 def status_of(target: Target) -> StatusReport:
-    """Ask the nodes of the pool and Kafka how they are."""
-    with ThreadPoolExecutor(1) as side:
+    """Ask the nodes of the pool, Kafka and the Docker Engine of this machine, all at once."""
+    with ThreadPoolExecutor(2) as side:
         asked = side.submit(kafka_status, target.kafka) if target.kafka else None
+        looked = side.submit(host_status)
         nodes, problems = _nodes(target)
         kafka = asked.result() if asked else None
+        host = looked.result()
+    well = not problems and all(node.ok for node in nodes) and (kafka is None or kafka.ok)
     report = StatusReport(
         schema=STATUS_SCHEMA,
         version=__version__,
-        ok=not problems and all(node.ok for node in nodes) and (kafka is None or kafka.ok),
+        ok=all(each.ok for each in host.containers) if target.empty else well,
         pool=target.pool.name if target.pool else None,
         nodes=nodes,
         kafka=kafka,
         problems=problems,
+        host=host,
     )
     return redacted(report, target.secrets)
 

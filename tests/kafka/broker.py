@@ -109,6 +109,7 @@ class Recipe:
         wants_certificate: with TLS, a client must show one.
         settings: more lines of its configuration.
         host: address that its doors are on.
+        port: of the door for clients, any free one without.
         prefix: what stands before its command, to run it in a network namespace for example.
     """
 
@@ -120,6 +121,7 @@ class Recipe:
     wants_certificate: bool = False
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     host: str = "127.0.0.1"
+    port: int = 0
     prefix: tuple[str, ...] = ()
 
 
@@ -137,6 +139,7 @@ class Broker:
         """Prepare it in an empty folder; nothing runs yet."""
         self.recipe = recipe
         self.port, self.plain_port, self.controller_port = _free_ports(3)
+        self.port = recipe.port or self.port
         self.ca = trustme.CA()
         self._folder = folder
         self._java = [java, *_JAVA, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]

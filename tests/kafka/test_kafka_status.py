@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import secrets
+import warnings
 
 import msgspec
 import pytest
@@ -16,7 +19,12 @@ from pytest_metersphere.inspection.values import KafkaStatus, TopicStatus
 from tests.fakes.nodes import free_port
 from tests.kafka.broker import Broker, Recipe
 from tests.kafka.conftest import Start
+from tests.kafka.records import write
 from tests.kafka.rules import allow, make_topic, operator
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from kafka import KafkaConsumer
 
 pytestmark = pytest.mark.needs_kafka
 PASSWORD = "alices-secret"
@@ -46,7 +54,7 @@ def test_a_login_is_made_on_the_way(login_broker: Broker) -> None:
     """All is well with the right password."""
     status = kafka_status(to(login_broker))
 
-    assert status.ok
+    assert status.ok, status
     assert status.security_protocol == "SASL_PLAINTEXT"
     assert [(server.address, server.state) for server in status.servers] == [(login_broker.address, "up")]
     assert topic_of(status).state == "missing"
@@ -109,3 +117,64 @@ def test_a_topic_that_may_not_be_looked_at(strict_broker: Broker) -> None:
     topic = topic_of(kafka_status(half))
     assert (topic.state, topic.ok, topic.partitions, topic.retention_ms) == ("there", True, 6, None)
     assert topic.detail == "its settings may not be read by this user"
+
+
+def test_what_the_brokers_hold(start: Start) -> None:
+    """Version, topics and partitions, and for how long a broker keeps what says nothing else: a minute."""
+    broker = start(Recipe(settings={"log.retention.ms": "60000"}))
+    make_topic(broker.address, "JMETER_METRICS", partitions=4)
+    make_topic(broker.address, "some-other-topic", partitions=3)
+    status = kafka_status(to(broker))
+    (found,) = status.brokers
+
+    assert (found.topics, found.partitions, found.behind, found.retention_ms) == (2, 7, 0, 60000)
+    assert re.fullmatch(r"4\.\d+", found.version or "")
+    assert (status.servers[0].version, status.servers[0].topics) == (None, None)
+    assert [topic.name for topic in status.topics] == [topic_of(status).name, "JMETER_METRICS"]
+
+
+def test_how_far_a_consumer_is_behind(start: Start) -> None:
+    """Of MeterSphere's topics: its group, and what it has still to read; of ours nobody's."""
+    broker = start(Recipe())
+    access = to(broker)
+    for name in ("JMETER_METRICS", "JMETER_LOGS", access.results_topic):
+        make_topic(broker.address, name, {"message.timestamp.type": "LogAppendTime"}, partitions=2)
+        write(broker.address, name, [(b"k", b"v")] * 10)
+    read(broker.address, "JMETER_METRICS", "metersphere_group_id", 10)
+    write(broker.address, "JMETER_METRICS", [(b"k", b"v")] * 7)
+    read(broker.address, "JMETER_METRICS", "somebody", 17)
+    topics = {topic.name: topic for topic in kafka_status(access).topics}
+
+    assert (topics["JMETER_METRICS"].lag, topics["JMETER_METRICS"].group) == (7, "metersphere_group_id")
+    assert (topics["JMETER_LOGS"].lag, topics["JMETER_LOGS"].ok) == (None, True)
+    assert topics[access.results_topic].lag is None
+
+
+def test_who_may_not_look_around_is_told_less(strict_broker: Broker) -> None:
+    """Neither groups nor the broker's settings are shown; that is no trouble."""
+    access = to(strict_broker)
+    settings = {"message.timestamp.type": "LogAppendTime"}
+    make_topic(strict_broker.plain_address, access.results_topic, settings)
+    allow(strict_broker.plain_address, "alice", access.results_topic, "DESCRIBE")
+    status = kafka_status(access)
+    (found,) = status.brokers
+
+    assert status.ok, status
+    assert (found.state, found.retention_ms) == ("up", None)
+    assert topic_of(status).lag is None
+
+
+def read(address: str, topic: str, group: str, count: int) -> None:
+    """Read so many records as one of a group, and write down how far."""
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=[address],
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    with contextlib.closing(consumer):
+        done = 0
+        while done < count:
+            done += sum(len(records) for records in consumer.poll(timeout_ms=200).values())
+        consumer.commit()

@@ -18,6 +18,7 @@ from docker.api import APIClient
 from docker.errors import DockerException
 
 Summary = dict[str, Any]
+_NAME = re.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 class EngineError(Exception):
@@ -151,6 +152,10 @@ class ProcessEngine:
         ]
 
     def create(self, name: str, image: str, env: Mapping[str, str]) -> str:
+        # without a name Docker finds one
+        if name and not _NAME.fullmatch(name):
+            allowed = "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+            raise EngineError(f"Status 400: Invalid container name ({name}), {allowed}")
         with self._lock:
             if any(one.name == name for one in self._all.values()):
                 raise EngineError(f"Status 409: the container name {name} is already in use")

@@ -12,6 +12,7 @@ from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.rest import StockApi
 from pytest_metersphere.inspection.values import DoctorReport, StatusReport
 from tests.fakes.certificates import Authority
+from tests.fakes.nodes import free_port
 from tests.metersphere.engines import ProcessEngine
 from tests.metersphere.sessions import IMAGE
 from tests.metersphere.stand_in import StandIn
@@ -47,10 +48,51 @@ def test_a_table_of_both_kinds(
         ("a", "stock", "up", True, ""),
         ("b", "ours", "up", True, ""),
     ]
-    assert [(row.declared, row.free, row.slices) for row in rows] == [(100, 70, 1), (None, 200, 0)]
+    assert [(row.declared, row.in_use, row.free, row.slices) for row in rows] == [
+        (100, 30, 70, 1),
+        (None, 0, 200, 0),
+    ]
+    assert [(row.docker, row.image_state, row.kafka) for row in rows] == [
+        ("up", "there", "port open"),
+        (None, None, "reached"),
+    ]
     assert "kind" in shown.out.splitlines()[1].split()
     assert shown.line("a ", "stock").split()[2:4] == ["up", "stock"]
-    assert stand_in.names("running") == [held]
+    assert shown.line("a ", "stock").split()[-5:] == ["up", "there", "port", "open", "-"]
+    assert stand_in.names() == [held]
+
+
+def test_an_image_that_is_not_there(
+    stand_in: StandIn, processes: ProcessEngine, env: dict[str, str], tmp_path: Path
+) -> None:
+    """It is known without a start: nothing is made, and nothing that runs is touched."""
+    processes.known["sleeper:1"] = ("sleep", "60")
+    held = container_name("0123456789abcdef-0", 30)
+    StockApi("s", f"http://{stand_in.address}").start("sleeper:1", {"TEST_ID": held, "BOOTSTRAP_SERVERS": ""})
+    missing = {"PYTEST_MS_RUNNER_IMAGE": "runner:missing"}
+    done = run_command(
+        "status", f"--ms-pool=a@{stand_in.address}=100", "--json", folder=tmp_path, env=env | missing
+    )
+    (row,) = msgspec.json.decode(done.out, type=StatusReport).nodes
+
+    assert (done.code, row.state, row.ok) == (1, "unwell", False)
+    assert (row.docker, row.image, row.image_state) == ("up", "runner:missing", "missing")
+    assert mentions(row.detail, "Image Not Found: runner:missing", "docker load")
+    assert stand_in.names() == [held]
+
+
+def test_a_node_controller_that_does_not_reach_kafka(
+    stand_in: StandIn, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Our containers may reach it all the same: it is said, with the FAQ's command, and is no trouble yet."""
+    dead = f"127.0.0.1:{free_port()}"
+    options = ["status", f"--ms-pool=a@{stand_in.address}=9", f"--ms-kafka={dead}", "--json"]
+    done = run_command(*options, folder=tmp_path, env=env)
+    (row,) = msgspec.json.decode(done.out, type=StatusReport).nodes
+
+    assert (row.state, row.ok, row.kafka, row.image_state) == ("up", True, "not reached", "there")
+    assert mentions(row.detail, f"every one of {dead}", "docker exec ms-node-controller nc -zv 127.0.0.1")
+    assert stand_in.names() == []
 
 
 def test_a_stock_node_that_is_not_set_up(stand_in: StandIn, tmp_path: Path) -> None:
@@ -68,7 +110,7 @@ def test_docker_is_down_there(stand_in: StandIn, env: dict[str, str], tmp_path: 
     done = run_command("status", f"--ms-pool=a@{stand_in.address}=9", "--json", folder=tmp_path, env=env)
     (row,) = msgspec.json.decode(done.out, type=StatusReport).nodes
 
-    assert (row.kind, row.state, row.ok) == ("stock", "unwell", False)
+    assert (row.kind, row.state, row.ok, row.docker) == ("stock", "unwell", False, "down")
     assert "does not reach Docker" in row.detail
 
 

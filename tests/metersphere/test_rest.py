@@ -227,3 +227,16 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
     body = b'{"success": true, "data": "' + b"x" * 2000 + b'"}'
     with listener(answering(body)) as port, pytest.raises(NodeError, match="larger than"):
         StockApi("n1", f"http://127.0.0.1:{port}").status()
+
+
+def test_what_would_be_refused_is_known_without_a_start(api: StockApi, stand_in: StandIn) -> None:
+    """Kafka, then the image; what would be started is refused by its name, so nothing is made or removed."""
+    name = start(api, f"{RUN}-0")
+    dead = f"127.0.0.1:{free_port()}"
+
+    assert api.refusal(SLEEPER) == ""
+    assert api.refusal("sleeper:2").startswith("Image Not Found: sleeper:2")
+    assert api.refusal("sleeper:2", dead).startswith("Failed to connect to Kafka")
+    assert api.refusal(SLEEPER, stand_in.address) == ""
+    assert stand_in.names() == [name]
+    assert len({env["TEST_ID"] for env in stand_in.started}) == len(stand_in.started)

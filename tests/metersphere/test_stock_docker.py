@@ -14,12 +14,14 @@ from pytest_metersphere.dist.metersphere.client import StockClient
 from pytest_metersphere.dist.metersphere.exchange import Exchange
 from pytest_metersphere.dist.metersphere.rest import StockApi
 from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.inspection.values import DoctorReport, StatusReport
 from tests.docker.conftest import Start
 from tests.docker.engine import Engine
 from tests.docker.slices import bundle, names
 from tests.fakes.nodes import KEY, eventually, start_request
 from tests.metersphere.sessions import Machines, assert_lost, assert_whole, begin, shop
-from tests.plugin.projects import Project
+from tests.plugin.commands import run_command
+from tests.plugin.projects import Project, mentions
 from tests.plugin.remote import TOKEN, remote_node
 
 pytestmark = [pytest.mark.needs_kafka, pytest.mark.needs_docker, pytest.mark.timeout(300)]
@@ -140,3 +142,26 @@ def test_an_image_that_is_not_there(project: Project, docker_machines: Machines)
     assert done.code == 4, done.text
     assert "Image Not Found: pytest-metersphere-runner:none" in done.text
     assert "docker load" in done.text
+
+
+def test_what_doctor_and_status_know_of_an_image(docker_machines: Machines, tmp_path: Path) -> None:
+    """One that is there is tried out; of one that is not, its name and how to bring it there are said."""
+    stand_in = docker_machines.stand_ins[0]
+    env = {"PYTEST_MS_KAFKA": docker_machines.kafka, "PYTEST_MS_KAFKA_PREFIX": docker_machines.prefix}
+    pool = f"--ms-pool=s1@{stand_in.address}=40"
+    for image, code in ((docker_machines.image, 0), ("pytest-metersphere-runner:none", 1)):
+        chosen = env | {"PYTEST_MS_RUNNER_IMAGE": image}
+        status = run_command("status", pool, "--json", folder=tmp_path, env=chosen)
+        doctor = run_command("doctor", pool, "--json", folder=tmp_path, env=chosen)
+        (row,) = msgspec.json.decode(status.out, type=StatusReport).nodes
+        wrong = [each for each in msgspec.json.decode(doctor.out, type=DoctorReport).checks if not each.ok]
+
+        assert (status.code, doctor.code) == (code, code), doctor.text
+        assert (row.docker, row.image, row.kafka) == ("up", image, "port open")
+        assert row.image_state == ("missing" if code else "there")
+        assert stand_in.names() == []
+
+    (finding,) = wrong
+    assert finding.subject == "node s1"
+    for text in (row.detail, finding.detail):
+        assert mentions(text, "Image Not Found: pytest-metersphere-runner:none", "docker save", "docker load")

@@ -54,6 +54,27 @@ class Machine:
         finally:
             _ip("-n", self.name, "route", "del", "blackhole", address)
 
+    @contextlib.contextmanager
+    def filtering(self, *commands: str) -> Iterator[None]:
+        """Set up its packet filter by commands of a shell; in the end it lets everything through."""
+        try:
+            for command in commands:
+                self.type(command)
+            yield
+        finally:
+            self.type("nft flush ruleset")
+
+    def type(self, command: str) -> str:
+        """Run a command as somebody would type it there, as root; return what it prints."""
+        done = subprocess.run(
+            [*self.prefix, "sh", "-c", f"PATH=$PATH:/usr/sbin; {command}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
 
 class Network:
     """A switch, and machines on it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.plugin.projects import Done, environment
@@ -12,10 +12,15 @@ from tests.plugin.projects import Done, environment
 LIMIT = 60.0
 
 
-def run_command(*args: str, folder: Path, env: Mapping[str, str] | None = None) -> Done:
-    """Run it in a folder, wait for its end, and return what came of it; it never shows a traceback."""
+def run_command(
+    *args: str, folder: Path, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Done:
+    """Run it in a folder, wait for its end, and return what came of it; it never shows a traceback.
+
+    `prefix` stands before the command, to run it on another machine for example.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_metersphere", *args],
+        [*prefix, sys.executable, "-m", "pytest_metersphere", *args],
         cwd=folder,
         env=environment() | dict(env or {}),
         stdin=subprocess.DEVNULL,

@@ -177,6 +177,22 @@ def test_letters_that_a_terminal_does_not_know(folder: Path) -> None:
     assert SENTENCE in failed(report_of(packed))["kafka"].hint
 
 
+def test_a_machine_with_nothing_installed(folder: Path) -> None:
+    """Neither Docker nor Kafka: one line each says so, and the cause is found without any tool."""
+    dead = f"127.0.0.1:{free_port()}"
+    bare = {"PATH": "/nowhere", "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    done = run_command("doctor", f"--kafka={dead}", folder=folder, env=bare)
+    local = run_command("status", "--pool=local=3", folder=folder, env=bare)
+
+    line = "this machine: no Docker Engine answers on unix:///nowhere/docker.sock (No such file or directory)"
+    assert (done.code, local.code) == (1, 0), done.text
+    assert (done.out.count("Docker"), local.out.count("Docker")) == (1, 1)
+    assert line in done.out
+    assert line in local.out
+    assert f"{SENTENCE}: {dead}, step by step" in done.out
+    assert "nothing listens on" in done.out
+
+
 def test_nothing_to_look_at_and_bad_settings(folder: Path) -> None:
     """Exit code 4 and one message, as of status."""
     nothing = run_command("doctor", folder=folder)

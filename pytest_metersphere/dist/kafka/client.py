@@ -13,10 +13,18 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pytest_metersphere.dist.kafka.brokers import tls_context
+from pytest_metersphere.dist.kafka.survey import (
+    Backlog,
+    Copies,
+    Member,
+    backlogs,
+    default_retention,
+    holdings,
+)
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 
@@ -24,7 +32,7 @@ with warnings.catch_warnings():
     # what it deprecates and what Python deprecates of it must not end a user's tests
     warnings.simplefilter("ignore")
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-    from kafka.admin import ConfigResource, ConfigResourceType
+    from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
     from kafka.errors import KafkaError, RetriableError, for_code
     from kafka.net.compat import KafkaNetClient
     from kafka.net.inet import KafkaNetSocket
@@ -38,6 +46,9 @@ DELIVERY_LIMIT = 60.0
 """Seconds after which a record that no broker takes is given up."""
 MAX_RECORDS = 1000
 """Records that one poll returns at most."""
+
+MOST_GROUPS = 100
+"""Groups of consumers that are asked how far they have read."""
 
 _UNKNOWN_TOPIC = 3
 _TOPIC_EXISTS = 36
@@ -176,6 +187,56 @@ class Admin:
             in_sync = [len(partition["isr_nodes"]) for partition in found["partitions"]]
             return Topic(len(in_sync), min(in_sync, default=0), self._settings(name))
 
+    def topics(self) -> frozenset[str]:
+        """Return the names of all topics."""
+        with _told():
+            return frozenset(self._admin.list_topics())
+
+    def members(self, known: Collection[tuple[str, int]]) -> list[Member]:
+        """Return the brokers of the cluster in the order of their ids.
+
+        Those whose host and port are not `known` to answer are not asked what they are.
+        """
+        with _told():
+            copies = [
+                Copies(topic["name"], frozenset(part["replica_nodes"]), frozenset(part["isr_nodes"]))
+                for topic in self._admin.describe_topics()
+                for part in topic["partitions"]
+            ]
+            found = self._admin.describe_cluster()["brokers"]
+        members = []
+        for each in sorted(found, key=lambda one: int(one["broker_id"])):
+            number, place = each["broker_id"], (each["host"], each["port"])
+            version, retention = self._about(number) if place in known else ("", None)
+            members.append(Member(*place, version, *holdings(number, copies), retention))
+        return members
+
+    def _about(self, broker: int) -> tuple[str, int | None]:
+        """Return a broker's version, and for how long it keeps what has no retention of its own."""
+        version = ""
+        with contextlib.suppress(KafkaError):
+            version = self._admin.get_broker_version_data(broker).broker_version_str
+        return version, default_retention(self._settings(str(broker), ConfigResourceType.BROKER) or {})
+
+    def backlogs(self, names: Collection[str]) -> dict[str, Backlog]:
+        """Return for each of these topics the group of consumers that has most of it to read still.
+
+        Topics that no group reads are left out; of more than MOST_GROUPS groups some are not asked.
+        """
+        with _told():
+            listed = self._admin.list_groups()
+            groups = sorted({str(each["group_id"]) for each in listed})[:MOST_GROUPS]
+            offsets = self._admin.list_group_offsets(groups) if groups else {}
+            read = {
+                group: {(at.topic, at.partition): done.offset for at, done in places.items()}
+                for group, places in offsets.items()
+            }
+            wanted = {at for places in offsets.values() for at in places if at.topic in names}
+            if not wanted:
+                return {}
+            ends = self._admin.list_partition_offsets(dict.fromkeys(wanted, OffsetSpec.LATEST))
+        return backlogs(read, {(at.topic, at.partition): end.offset for at, end in ends.items()})
+
     def create(self, name: str, partitions: int, replicas: int, settings: Mapping[str, str]) -> None:
         """Make a topic, and return when it can be used; one that came into being meanwhile is no error."""
         wanted = {"num_partitions": partitions, "replication_factor": replicas, "configs": dict(settings)}
@@ -185,10 +246,12 @@ class Admin:
                 _raise_for(answer["error_code"], answer.get("error_message") or "")
             self._admin.wait_for_topics([name], timeout_ms=int(REQUEST_LIMIT * 1000))
 
-    def _settings(self, name: str) -> Mapping[str, str] | None:
-        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    def _settings(
+        self, name: str, kind: ConfigResourceType = ConfigResourceType.TOPIC
+    ) -> Mapping[str, str] | None:
         try:
-            found = self._admin.describe_configs([resource], config_filter="all")["topic"][name]
+            answer = self._admin.describe_configs([ConfigResource(kind, name)], config_filter="all")
+            found = answer[kind.name.lower()][name]
         except (KafkaError, KeyError):
             return None
         # who may not read them is told of none

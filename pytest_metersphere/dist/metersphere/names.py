@@ -44,6 +44,15 @@ def container(name: str) -> Container | None:
     return Container(f"{found['run']}-{int(found['index'])}", int(found["users"]))
 
 
+def impossible_name(nonce: str) -> str:
+    """Return what no container can be called, as it is no name, and what is found in no container's name.
+
+    A stock node-controller removes what has the name in its own before it starts anything, so a name that
+    is only to be refused must not be found anywhere. `nonce` is hexadecimal.
+    """
+    return f"{PREFIX}{nonce}!"
+
+
 def exactly(name: str) -> str:
     """Return a name as the end of a path that means this container only."""
     return quote(f"^{name}$", safe="")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_metersphere.dist.metersphere.names import Container, container, exactly, ours
+from pytest_metersphere.dist.metersphere.names import (
+    Container,
+    container,
+    exactly,
+    impossible_name,
+    ours,
+)
 from pytest_metersphere.dist.reasons import CHECK_PORT, causes_of, why_no_answer
 from pytest_metersphere.errors import NodeError
 from pytest_metersphere.units import format_duration, format_size
@@ -36,6 +43,10 @@ MAX_VALUE = 120 << 10
 NO_KAFKA = "Failed to connect to Kafka"
 NO_IMAGE = ("Image Not Found", "Image List is empty")
 """What MeterSphere says, and its users search for."""
+DOCKER_DOWN = "its node-controller does not reach Docker"
+"""What is said here when a stock node-controller cannot speak to Docker."""
+NAME_REFUSED = "Invalid container name"
+"""What Docker says of a name that is none."""
 
 _ATTEMPTS = 2
 _CHUNK = 1 << 16
@@ -97,6 +108,28 @@ class StockApi:
             )
         body = msgspec.json.encode({"image": image, "env": dict(env)})
         self._call("POST", "/jmeter/container/start", START_LIMIT, body)
+
+    def refusal(self, image: str, kafka: str = "") -> str:
+        """Return why it would start no container of an image; empty when it would.
+
+        It is asked for a container whose name Docker refuses, which comes last: it looks at Kafka first, then
+        for the image. So nothing is made, and nothing that runs there has such a name in its own.
+
+        Args:
+            image: the image with its tag.
+            kafka: servers that it is to connect to, as `host:port,host:port`; none without.
+        """
+        name = impossible_name(secrets.token_hex(16))
+        body = msgspec.json.encode({"image": image, "env": {"TEST_ID": name, "BOOTSTRAP_SERVERS": kafka}})
+        try:
+            self._call("POST", "/jmeter/container/start", READ_LIMIT, body)
+        except NodeError as error:
+            if error.kind != "unwell":
+                raise
+            return "" if NAME_REFUSED in str(error) else str(error).removeprefix(f"node {self._node}: ")
+        # whoever took that name is not what was specified
+        self.stop(name)
+        return ""
 
     def stop(self, name: str) -> None:
         """Kill and remove a container, if it runs; none of that name is no error."""
@@ -196,5 +229,5 @@ def _complaint(message: str | None) -> str:
     if text.startswith(NO_KAFKA):
         return f"{text}: its node-controller does not reach every broker of --ms-kafka"
     if "SocketException" in text or "Connection refused" in text:
-        return f"its node-controller does not reach Docker ({text}): start Docker there, and mount its socket"
+        return f"{DOCKER_DOWN} ({text}): start Docker there, and mount its socket"
     return f"its node-controller says: {text}"

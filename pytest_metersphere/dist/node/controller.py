@@ -131,7 +131,8 @@ class NodeController:
             self._check_slices(),
             self._check_folder(),
         ]
-        findings += await self._launcher.check(request)
+        if not request.looks_only:
+            findings += await self._launcher.check(request)
         if request.kafka is not None:
             findings.append(await asyncio.to_thread(check_reach, request.kafka))
         return findings

@@ -1,0 +1,179 @@
+"""Why Kafka cannot be used: the questions up to the cause, for what a test's machine cannot be made to be."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from pytest_metersphere.dist.kafka.dialling import Kind
+from pytest_metersphere.inspection.causes import Case, steps
+from pytest_metersphere.inspection.firewall import Look
+from pytest_metersphere.inspection.machine import Listener, Process
+from pytest_metersphere.inspection.rules import Block
+from pytest_metersphere.inspection.scene import Scene
+from pytest_metersphere.inspection.values import ContainerStatus, ServerStatus, Step
+from tests.plugin.projects import mentions
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it
+UP = ServerStatus(address="10.0.0.5:9092", state="up", ok=True)
+
+
+def asked(
+    state: str, scene: Scene, *, address: str = "10.0.0.5:9092", broker: ServerStatus = UP
+) -> list[Step]:
+    """Return the questions about a server in a state."""
+    server = ServerStatus(
+        address=address, state=state, ok=state == "up", detail=f"it is {state}; do something"
+    )
+    return steps(Case(server, [broker], scene))
+
+
+def cause(found: list[Step]) -> Step:
+    """Return the last question, the only one that is answered with no."""
+    assert [step.ok for step in found].count(False) == 1
+    assert found[-1].ok is False
+    return found[-1]
+
+
+def container(**changes: object) -> ContainerStatus:
+    """Return a container named kafka."""
+    plain = {"name": "kafka", "image": "kafka:3.4.0", "state": "running", "health": None, "ok": True}
+    return ContainerStatus(**plain | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", [*get_args(Kind), "no brokers", "up"])
+@pytest.mark.parametrize("here", [True, False])
+def test_every_state_leads_somewhere(state: str, here: bool) -> None:  # noqa: FBT001 - a parameter
+    """To one cause, after what is well or not known; to nothing when all is well."""
+    found = asked(state, Scene(address="10.0.0.5", here=here, listening=[] if here else None))
+
+    assert (found == []) == (state == "up")
+    assert [step.ok for step in found].count(False) == (state != "up")
+    assert len({step.question for step in found}) == len(found)
+    assert all(step.detail for step in found)
+
+
+def test_nobody_can_see_who_listens_here() -> None:
+    """Without /proc, as on macOS, the process and the port are not known; it is no error."""
+    found = asked("refused", Scene(address="10.0.0.5", here=True))
+
+    assert [(step.question, step.ok) for step in found] == [
+        ("process", None),
+        ("port", None),
+        ("firewall", None),
+    ]
+    assert "cannot be seen" in found[0].detail
+
+
+def test_a_container_that_publishes_another_port() -> None:
+    """It runs; the ports that it has are told."""
+    scene = Scene(
+        address="10.0.0.5", here=True, listening=[], container=container(ports=["0.0.0.0:19092->19092/tcp"])
+    )
+    step = cause(asked("refused", scene))
+
+    assert step.question == "port"
+    assert mentions(step.detail, "container kafka publishes 0.0.0.0:19092->19092/tcp")
+    assert step.commands[0] == "docker port kafka"
+
+
+def test_a_container_whose_name_is_taken_for_its_address() -> None:
+    """`kafka:9092` is known to other containers only; from here it is its published port."""
+    scene = Scene(container=container(ports=["0.0.0.0:19092->9092/tcp", "[::]:19092->9092/tcp"]))
+    step = cause(asked("unknown host", scene, address="kafka:9092"))
+
+    assert step.question == "name"
+    assert step.commands[0] == "pytest --ms-kafka=127.0.0.1:19092"
+
+
+def test_a_container_that_takes_connections_for_a_dead_broker() -> None:
+    """Docker's own proxy listens for it: restart it."""
+    step = cause(asked("silent", Scene(address="10.0.0.5", here=True, container=container())))
+
+    assert (step.question, step.commands) == (
+        "process",
+        ["docker logs --tail 50 kafka", "docker restart kafka"],
+    )
+
+
+def test_a_process_that_listens_elsewhere_only() -> None:
+    """And answers to nobody there, so it is told to listen on that port."""
+    scene = Scene(address="10.0.0.5", here=True, listening=[], brokers={77: [Listener("127.0.0.1", 9094, 1)]})
+    found = asked("refused", scene)
+
+    assert "Kafka runs on this machine (process 77)" in found[0].detail
+    assert cause(found).question == "port"
+    assert "Kafka listens on 127.0.0.1:9094" in cause(found).detail
+
+
+def test_rules_that_may_not_be_read() -> None:
+    """What is bound rightly and does not answer is stopped by a rule; who may read them is said."""
+    trouble = "this user may not read the rules, try: sudo nft -a list ruleset"
+    scene = Scene(
+        address="10.0.0.5",
+        here=True,
+        listening=[Listener("::", 9092, 1)],
+        owner=Process(7, "java"),
+        filter=Look(trouble=trouble),
+    )
+    found = asked("dropped", scene)
+
+    assert [(step.question, step.ok) for step in found] == [
+        ("process", True),
+        ("port", True),
+        ("firewall", None),
+    ]
+    assert mentions(found[-1].detail, trouble)
+
+
+def test_a_rule_of_this_machine_comes_before_those_of_others() -> None:
+    """At most three commands, each once."""
+    rules = tuple(
+        Block(f"rule {n}", "inet filter out", certain=not n, command=f"nft delete {n // 2}") for n in range(9)
+    )
+    step = cause(asked("dropped", Scene(address="10.0.0.5", others={22: "open"}, filter=Look(rules))))
+
+    assert step.detail == "a rule of this machine stops it: rule 0"
+    assert step.commands == ["nft delete 0", "nft delete 1"]
+
+
+def test_a_rule_of_this_machine_that_only_may_stop_it() -> None:
+    """The other machine's firewall is named first, and another port of Kafka's that is open."""
+    rule = Block("a rule", "inet filter out", certain=False, command="nft delete")
+    scene = Scene(address="10.0.0.5", others={22: "refused", 19092: "kafka"}, filter=Look((rule,)))
+    step = cause(asked("dropped", scene))
+
+    assert step.question == "firewall"
+    assert mentions(step.detail, "10.0.0.5 answers on other ports (22: refused, 19092: kafka)")
+    assert step.detail.endswith("; or a rule of this machine: a rule")
+    assert step.commands[0] == "pytest --ms-kafka=10.0.0.5:19092"
+
+
+def test_a_broker_that_sends_its_clients_on_to_nowhere() -> None:
+    """Each address that does not work is named."""
+    lost = ServerStatus(
+        address="kafka-1:9092", state="unknown host", ok=False, detail="cannot be resolved; why"
+    )
+    step = cause(asked("up", Scene(address="10.0.0.5"), broker=lost))
+
+    assert step.question == "listener"
+    assert mentions(step.detail, "kafka-1:9092", "cannot be resolved", "this machine and all nodes reach")
+    assert "why" not in step.detail
+
+
+@pytest.mark.parametrize(
+    ("bound", "address", "serves"),
+    [
+        (EVERYWHERE, "10.0.0.5", True),
+        ("::", "10.0.0.5", True),
+        ("::", "::1", True),
+        (EVERYWHERE, "::1", False),
+        ("127.0.0.1", "10.0.0.5", False),
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
+        ("10.0.0.5", "10.0.0.5", True),
+    ],
+)
+def test_what_a_socket_is_bound_to(bound: str, address: str, serves: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whether connections to an address come to it."""
+    assert Listener(bound, 9092, 1).serves(address) is serves
