@@ -10,7 +10,7 @@ from pytest_metersphere.inspection.values import ContainerStatus, HostStatus
 from pytest_metersphere.reports.text import clipped, one_line
 
 if TYPE_CHECKING:
-    from pytest_metersphere.dist.node.docker import Seen
+    from pytest_metersphere.dist.node.docker_look import Seen
 
 PARTS = (
     "kafka",
@@ -37,7 +37,8 @@ def host_status() -> HostStatus:
     if os.name != "posix":
         return HostStatus(docker=None, detail="containers are looked at on Linux and macOS only")
     # the SDK is imported only where it is used
-    from pytest_metersphere.dist.node.docker import DockerTrouble, NoDocker, engine_host, look
+    from pytest_metersphere.dist.node.docker_client import DockerTrouble, NoDocker, engine_host
+    from pytest_metersphere.dist.node.docker_look import look
 
     host = engine_host()
     if "unix://" not in host:

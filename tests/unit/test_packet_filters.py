@@ -123,7 +123,7 @@ def test_a_rule_that_may_be_about_it() -> None:
 def test_what_is_accepted_before_is_not_stopped() -> None:
     """Perhaps accepted is not certainly stopped."""
     sure, perhaps = [match(PORT, 9092), {"accept": None}], [{"limit": {"rate": 10}}, {"accept": None}]
-    drop = [{"drop": None}]
+    drop: list[dict[str, Any]] = [{"drop": None}]
 
     assert by_nft(sure, drop) == []
     assert [block.certain for block in by_nft(perhaps, drop)] == [False]

@@ -27,11 +27,11 @@ from pytest_metersphere.dist.node.config import DockerConfig
 from pytest_metersphere.dist.node.docker import (
     NODE_LABEL,
     SLICE_LABEL,
-    DockerTrouble,
     End,
     Engine,
     Recipe,
 )
+from pytest_metersphere.dist.node.docker_client import DockerTrouble
 from pytest_metersphere.dist.node.launcher import Child, Sandbox, ending
 from pytest_metersphere.dist.node.packages import check_packages, check_python, jmeter_check
 from pytest_metersphere.dist.wire import Check, CheckRequest, StartRequest

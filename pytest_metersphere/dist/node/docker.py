@@ -8,21 +8,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import socket
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
 from pytest_metersphere.dist.node.config import DockerConfig
+from pytest_metersphere.dist.node.docker_client import CALL_LIMIT, DockerTrouble, connected, engine_host
 
-CALL_LIMIT = 20.0
-"""Seconds that a call to the engine may take; a pull may take longer."""
 END_LIMIT = 5.0
 """Seconds within which a container whose process 1 is gone must be known to have ended."""
 LAST_LINES = 20
@@ -40,26 +38,6 @@ _ALIVE = ("created", "running", "paused")
 _LEAVING = (404, 409)
 """What the engine answers when a container is gone, and while it removes it."""
 _UNTAGGED = "<none>:<none>"
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
-
-
-class DockerTrouble(OSError):
-    """Docker, an image or a container is not as it must be; the text says what, and what to do."""
-
-
-class NoDocker(DockerTrouble):
-    """No engine answers.
-
-    Attributes:
-        reason: why, in a few words.
-    """
-
-    def __init__(self, host: str, reason: str) -> None:
-        super().__init__(
-            f"Docker does not answer on {host}: {reason}; start it (systemctl start docker),"
-            " and let the user of this node speak to it (usermod -aG docker), or set DOCKER_HOST"
-        )
-        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +86,7 @@ class Engine:
 
     def _client(self, limit: float = CALL_LIMIT) -> contextlib.AbstractContextManager[docker.DockerClient]:
         """Return a client of its own for each thread and time: it is not made to be shared."""
-        return _connected(self.host, limit)
+        return connected(self.host, limit)
 
     def version(self) -> str:
         """Return the engine's version."""
@@ -371,112 +349,6 @@ def _is_guest(summary: dict[str, Any], node: str) -> bool:
     return labels.get(NODE_LABEL) == node and f"/{labels.get(GUEST_LABEL)}" in summary["Names"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A container, whoever made it.
-
-    Attributes:
-        name: its name.
-        image: image that it was made from.
-        state: Docker's word: created, running, paused, restarting, removing, exited or dead.
-        health: what its own check says: healthy, unhealthy or starting; empty without a check.
-        code: exit code of its process 1 at the last end, 0 when it has not ended.
-        out_of_memory: the kernel ended it for want of memory.
-        restarts: how often the engine has started it again.
-        ports: where it is reached from outside, as `0.0.0.0:9092->9092/tcp`.
-        output: the last lines that it printed; empty when they cannot be read.
-    """
-
-    name: str
-    image: str
-    state: str
-    health: str
-    code: int
-    out_of_memory: bool
-    restarts: int
-    ports: tuple[str, ...]
-    output: str
-
-
-def engine_host() -> str:
-    """Return the address of the engine that DOCKER_HOST names, of this machine's without it."""
-    return os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
-
-
-def look(names: Collection[str], lines: int, limit: float) -> tuple[str, list[Seen]]:
-    """Return the engine's version, and of these names the containers that there are; nothing is changed.
-
-    Args:
-        names: their names, to the letter.
-        lines: last lines of their output to return.
-        limit: seconds that a call to the engine may take.
-
-    Raises:
-        NoDocker: there is no engine.
-        DockerTrouble: it refuses.
-    """
-    with _connected(engine_host(), limit) as client:
-        version = str(client.version().get("Version", "unknown"))
-        found = []
-        for summary in client.api.containers(all=True):
-            # a linked container has more names, each with its owner's before it
-            given = summary.get("Names") or ()
-            own = next((name[1:] for name in given if name.count("/") == 1), "")
-            if own in names:
-                with contextlib.suppress(NotFound):
-                    found.append(_seen(client, summary["Id"], own, lines))
-        return version, sorted(found, key=lambda each: each.name)
-
-
-def _seen(client: docker.DockerClient, identity: str, name: str, lines: int) -> Seen:
-    about = client.api.inspect_container(identity)
-    state = about["State"]
-    try:
-        output = client.api.logs(identity, tail=lines).decode(errors="replace").strip()
-    except APIError:
-        # not every way of keeping logs can be read
-        output = ""
-    return Seen(
-        name=name,
-        image=about["Config"].get("Image", ""),
-        state=state["Status"],
-        health=str((state.get("Health") or {}).get("Status", "")).replace("none", ""),
-        # what engines other than Docker's own may leave out
-        code=state.get("ExitCode", 0),
-        out_of_memory=state.get("OOMKilled", False),
-        restarts=about.get("RestartCount", 0),
-        ports=tuple(_ports((about.get("NetworkSettings") or {}).get("Ports") or {})),
-        output=output,
-    )
-
-
-def _ports(published: Mapping[str, Any]) -> Iterator[str]:
-    for inside, places in published.items():
-        for place in places or ():
-            host = place["HostIp"]
-            yield f"{f'[{host}]' if ':' in host else host}:{place['HostPort']}->{inside}"
-
-
-@contextlib.contextmanager
-def _connected(host: str, limit: float) -> Iterator[docker.DockerClient]:
-    """Return a client; what goes wrong with it is a DockerTrouble."""
-    if not host.startswith(("unix://", "http+unix://")):
-        raise DockerTrouble(
-            f"DOCKER_HOST={host} is no engine of this machine, and slices share folders with it;"
-            " run the node-controller there, or name a socket: unix:///var/run/docker.sock"
-        )
-    try:
-        _knock(host)
-        with contextlib.closing(docker.DockerClient(base_url=host, timeout=int(limit))) as client:
-            yield client
-    except APIError as error:
-        raise DockerTrouble(f"Docker refuses: {error.explanation or error}") from error
-    except DockerTrouble:
-        raise
-    except (DockerException, OSError) as error:
-        raise NoDocker(host, _reason(error)) from error
-
-
 def split_tag(image: str) -> tuple[str, str | None]:
     """Return an image's name in two, `host:5000/runner:1.0` as `host:5000/runner` and `1.0`."""
     if "@" in image:
@@ -485,24 +357,9 @@ def split_tag(image: str) -> tuple[str, str | None]:
     return (head, tag) if colon and "/" not in tag else (image, "latest")
 
 
-def _knock(host: str) -> None:
-    """Connect once (OSError when nobody is there): the SDK wraps the reason, and leaves its socket open."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(CALL_LIMIT)
-        sock.connect(host.removeprefix("http+").removeprefix("unix://"))
-
-
 def _affinity() -> str:
     """Return the cores of this process as a cpuset, empty when it has all of them."""
     if not hasattr(os, "sched_getaffinity"):
         return ""
     cores = sorted(os.sched_getaffinity(0))
     return "" if len(cores) == os.cpu_count() else ",".join(map(str, cores))
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost reason of an error of the SDK, in one line."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]

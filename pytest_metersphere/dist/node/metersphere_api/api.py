@@ -14,7 +14,8 @@ from pytest_metersphere.dist.kafka.brokers import split_address
 from pytest_metersphere.dist.kafka.dialling import UnfitError, connect, resolve
 from pytest_metersphere.dist.node.config import MeterSphereConfig, Network
 from pytest_metersphere.dist.node.controller import NodeController
-from pytest_metersphere.dist.node.docker import DockerTrouble, Engine
+from pytest_metersphere.dist.node.docker import Engine
+from pytest_metersphere.dist.node.docker_client import DockerTrouble
 from pytest_metersphere.dist.node.metersphere_api import envelope, names
 from pytest_metersphere.dist.node.metersphere_api.declined import Declined
 from pytest_metersphere.dist.node.metersphere_api.envelope import Answer

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from pytest_metersphere.dist.node.controller import NodeController
-from pytest_metersphere.dist.node.docker import GUEST_LABEL, DockerTrouble, End, Engine
+from pytest_metersphere.dist.node.docker import GUEST_LABEL, End, Engine
+from pytest_metersphere.dist.node.docker_client import DockerTrouble
 from pytest_metersphere.dist.node.metersphere_api.declined import Declined
 from pytest_metersphere.dist.node.metersphere_api.lines import END, NO_MEMORY, Lines
 from pytest_metersphere.dist.node.metersphere_api.order import Order, order_from
