@@ -122,7 +122,8 @@ def test_a_rule_that_may_be_about_it() -> None:
 
 def test_what_is_accepted_before_is_not_stopped() -> None:
     """Perhaps accepted is not certainly stopped."""
-    sure, perhaps = [match(PORT, 9092), {"accept": None}], [{"limit": {"rate": 10}}, {"accept": None}]
+    sure: list[dict[str, Any]] = [match(PORT, 9092), {"accept": None}]
+    perhaps: list[dict[str, Any]] = [{"limit": {"rate": 10}}, {"accept": None}]
     drop: list[dict[str, Any]] = [{"drop": None}]
 
     assert by_nft(sure, drop) == []
