@@ -172,6 +172,7 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
+        reasons += self._doubts()
         arrivals = self._planned.scenario.profile.arrivals
         if arrivals is not None:
             reasons += start_reasons(self._ledger(), arrivals.count() if self._ended_by_itself else None)
@@ -182,6 +183,15 @@ class _Outcome:
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
         return reasons + self._health_told(lambda health, node: health.reasons(node))
+
+    def _doubts(self) -> list[str]:
+        """Return why the slices themselves do not believe their counts."""
+        return [
+            f"node {data.node}: {doubt}"
+            for data in self._collector.slices.values()
+            if data.manifest is not None
+            for doubt in data.manifest.doubts
+        ]
 
     @property
     def _ended_by_itself(self) -> bool:

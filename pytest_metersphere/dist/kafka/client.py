@@ -255,10 +255,19 @@ class Producer:
 class Consumer:
     """Reads all partitions of one topic."""
 
-    def __init__(self, access: KafkaAccess, topic: str, limit: float, *, hasty: bool = False) -> None:
+    def __init__(
+        self,
+        access: KafkaAccess,
+        topic: str,
+        limit: float,
+        *,
+        hasty: bool = False,
+        most: int = MAX_RECORDS,
+    ) -> None:
         """Connect (BrokerError after `limit` seconds, or when there is no such topic).
 
-        A hasty one is told of each record at once, where others wait a moment for more.
+        A hasty one is told of each record at once, where others wait a moment for more. One poll returns
+        `most` records at most.
         """
         self._topic = topic
         with _Opening(access, limit) as options:
@@ -273,7 +282,7 @@ class Consumer:
                 fetch_min_bytes=1 if hasty else _BATCH,
                 fetch_max_wait_ms=100,
                 max_partition_fetch_bytes=_FETCH,
-                max_poll_records=MAX_RECORDS,
+                max_poll_records=most,
                 metrics_enabled=False,
             )
             try:
@@ -320,6 +329,12 @@ class Consumer:
                 return []
             raise
         return [(_blob(record.key), _blob(record.value)) for batch in batches.values() for record in batch]
+
+    def positions(self) -> dict[int, int]:
+        """Return which record of each partition that is read comes next."""
+        with _told():
+            found = {place.partition: self._consumer.position(place) for place in self._consumer.assignment()}
+            return {partition: offset for partition, offset in found.items() if offset is not None}
 
     def close(self) -> None:
         """End its thread and connections."""

@@ -161,8 +161,7 @@ class RowCounting:
             else:
                 counts = entry.both
                 counts[took] = counts.get(took, 0) + 1
-            if end > last_end:
-                last_end = end
+            last_end = max(last_end, end)
             if row.threads > users.get(second, -1):
                 self._users.note(second, row.threads, pair[1])
             if not row.ok:

@@ -1,0 +1,93 @@
+"""Follows a topic that others write to, from now on: every record once, and whether all up to now has come."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+from pytest_metersphere.dist.kafka.client import Consumer
+from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.errors import BrokerError
+
+MOST = 5000
+"""Records that are taken at once."""
+
+_CONNECT = 10.0
+_PAUSE = 1.0
+_POLL = 0.1
+_END = 5.0
+
+
+class Follower:
+    """Hands on what comes on a topic, in a thread of its own, without a consumer group.
+
+    Attributes:
+        records: how many have come.
+        size: bytes of their values.
+        trouble: why nothing comes now; empty while all is well.
+    """
+
+    def __init__(self, access: KafkaAccess, topic: str, take: Callable[[list[bytes]], None]) -> None:
+        """Follow from the topic's end on; `take` gets the values, in the thread.
+
+        Raises:
+            BrokerError: Kafka cannot be reached, or has no such topic.
+        """
+        self.records = 0
+        self.size = 0
+        self.trouble = ""
+        self._access = access
+        self._topic = topic
+        self._take = take
+        self._mark = self._passed = 0
+        self._closing = threading.Event()
+        with contextlib.closing(self._consumer()) as consumer:
+            self._next = consumer.end_offsets()
+        self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
+        self._thread.start()
+
+    def mark(self) -> int:
+        """Ask whether all that is on the topic by now has been handed on; `has_passed` answers."""
+        self._mark += 1
+        return self._mark
+
+    def has_passed(self, mark: int) -> bool:
+        """Return whether all that was on the topic at a mark has been handed on."""
+        return self._passed >= mark
+
+    def close(self) -> None:
+        """End the thread and the connection."""
+        self._closing.set()
+        self._thread.join(_CONNECT + _END)
+
+    def _consumer(self) -> Consumer:
+        return Consumer(self._access, self._topic, _CONNECT, most=MOST)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                with contextlib.closing(self._consumer()) as consumer:
+                    # after a failure behind what was handed on
+                    consumer.start_at(self._next)
+                    self._follow(consumer)
+            except BrokerError as error:
+                self.trouble = str(error)
+                self._closing.wait(_PAUSE)
+
+    def _follow(self, consumer: Consumer) -> None:
+        goal, ends = 0, dict(self._next)
+        while not self._closing.is_set():
+            values = [value for _, value in consumer.poll(_POLL)]
+            self.trouble = ""
+            if values:
+                self._next = consumer.positions()
+                self.records += len(values)
+                self.size += sum(map(len, values))
+                self._take(values)
+            if goal < self._mark:
+                goal, ends = self._mark, consumer.end_offsets()
+            if self._passed < goal:
+                self._next = consumer.positions()
+                if all(self._next.get(part, end) >= end for part, end in ends.items()):
+                    self._passed = goal
