@@ -193,7 +193,8 @@ class LoadSession:
         self._sys_path = sources.sys_path
         if not self.pool.is_local:
             self._wanted = Wanted(self._version, platform.python_version(), required_packages(sources))
-        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans))
+        functions = len(plans) < len(scenarios) or not plans
+        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans), functions=functions)
 
     @property
     def remote_nodes(self) -> list[str]:

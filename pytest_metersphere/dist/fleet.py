@@ -97,7 +97,7 @@ def check(node: Node | StockNode, wanted: Wanted) -> list[Check]:
 
 
 def for_parts(node: Node | StockNode, parts: Sequence[Part]) -> AnyNode:
-    """Return a node as what runs these parts there: a stock one runs test plans in the JMeter image, if named."""
+    """Return a node as what runs these parts; a stock one runs test plans in the JMeter image, if any."""
     if isinstance(node, StockNode) and node.terms.hub.terms.image and parts[0].scenario.jmx is not None:
         from pytest_metersphere.dist.metersphere.jmeter_node import JMeterNode
 

@@ -166,7 +166,7 @@ def make_runner(own: Engine) -> str:
     with contextlib.suppress(ImageNotFound):
         if own.client.images.get(RUNNER).labels.get(_SOURCE_LABEL) == source:
             return RUNNER
-    _make_base(own)
+    make_base(own)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for wheel in _dependencies().glob("*.whl"):
@@ -199,7 +199,8 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _make_base(own: Engine) -> None:
+def make_base(own: Engine) -> None:
+    """Make the base of images, Debian with Python, unless it is there (EngineError when a step fails)."""
     if own.has(BASE):
         return
     tar = cache() / f"{SUITE}.tar"

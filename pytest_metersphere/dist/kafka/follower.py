@@ -1,4 +1,4 @@
-"""Follows a topic that others write to, from now on: every record once, and whether all up to now has come."""
+"""Follows a topic that others write to, from now on: every record once, and whether all by now has come."""
 
 from __future__ import annotations
 

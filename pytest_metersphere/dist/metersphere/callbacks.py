@@ -72,6 +72,7 @@ class Callbacks:
         self._guests: dict[str, Guest] = {}
         self._servers: dict[tuple[str, int], asyncio.Server] = {}
         self._open = 0
+        self._listening = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="jmeter-callbacks", daemon=True)
         self._thread.start()
 
@@ -85,7 +86,8 @@ class Callbacks:
         Raises:
             PreflightError: that is not possible.
         """
-        return self._wait(self._listen(host, port))
+        with self._listening:
+            return self._wait(self._listen(host, port))
 
     def admit(self, guest: Guest) -> str:
         """Serve a guest; return the secret that its paths begin with."""

@@ -1,4 +1,4 @@
-"""All that a session has for JMeters in stock containers: the server that they call, and the topics they write.
+"""What a session has for JMeters in stock containers: the server that they call, the topics they write to.
 
 Nothing is opened before the first of them is to be started.
 """

@@ -1,4 +1,4 @@
-"""A slice whose load is a JMeter in a stock container: what is known of it here, and the frames made of it."""
+"""A slice whose load is a JMeter in a stock container: what is known of it here, and its frames."""
 
 from __future__ import annotations
 
@@ -213,6 +213,11 @@ class JMeterSlice:
     def counted(self) -> Summary:
         """Return the samples that came as rows, the gate's among them."""
         return self._counting.seen
+
+    @property
+    def summary(self) -> Summary | None:
+        """Return what JMeter's own summary said last, None before it said anything."""
+        return self._log.summary
 
     @property
     def begun(self) -> int | None:
