@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from pytest_metersphere.dist.kafka.client import Producer
 from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.errors import BrokerError
 from tests.jmeter.plans import http, pause, plan, threads, transaction
 from tests.jmeter.target import Target
 from tests.metersphere.sessions import Machines
@@ -63,9 +64,15 @@ def log_sender(kafka: str) -> Iterator[Callable[[str, str], None]]:
     """Return what sends a text to a topic, as node-controllers do."""
     producer = Producer(KafkaAccess(servers=(kafka,)), 10.0)
     try:
-        yield lambda topic, text: producer.send(topic, b"", text.encode(), lambda _error: None)
+        yield lambda topic, text: _sent(producer, topic, text)
     finally:
         producer.close(5.0)
+
+
+def _sent(producer: Producer, topic: str, text: str) -> None:
+    # a node-controller may say something when the test is over
+    with contextlib.suppress(BrokerError):
+        producer.send(topic, b"", text.encode(), lambda _error: None)
 
 
 def shop(project: Project, target: Target, keywords: str) -> None:

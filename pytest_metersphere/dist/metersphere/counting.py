@@ -35,7 +35,7 @@ MAX_WAITING = 200_000
 
 _MAX_LABEL = 200
 _MAX_KNOWN = 10_000
-_HIGHEST = 1 << 32  # milliseconds, 50 days
+_EVER = 1 << 62
 _VARIABLE = re.compile(r"\$\{.*?\}")
 _PHASES: tuple[Phase, ...] = ("warmup", "measured")
 
@@ -70,7 +70,8 @@ class RowCounting:
         self.begun: int | None = None
         self.completed = False
         self._gate = gate_label
-        self._warmup = round(warmup * 1000)
+        # without a warm-up nothing belongs to it, also what was before go
+        self._warmup = round(warmup * 1000) if warmup else -_EVER
         self._transactions = _Transactions(transactions)
         self._clock = Clock()
         self._waiting: list[Pair] = []
@@ -110,7 +111,7 @@ class RowCounting:
     def _since_begun(self, rows: Iterable[Pair]) -> Iterable[Pair]:
         """Keep rows until the gate's is among them; return all then. Rows have no order."""
         for pair in rows:
-            if len(self._waiting) < MAX_WAITING or pair[0].label == self._gate:
+            if len(self._waiting) < MAX_WAITING or pair[0].label == self._gate or self.begun is not None:
                 self._waiting.append(pair)
             else:
                 self.rejected += 1
@@ -136,7 +137,7 @@ class RowCounting:
                 self._without_time(pair[1])
                 continue
             end = start + took
-            if not 0 <= took < _HIGHEST or end > latest or row.connect < 0:
+            if took < 0 or end > latest:
                 self.rejected += 1
                 continue
             if label == gate:
@@ -253,8 +254,8 @@ class _Entry:
         """Add everything to a tally; what serves nothing has no service time."""
         tally.requests += self.requests
         tally.failures += self.failures
-        tally.bytes_sent += max(0, self.sent)
-        tally.bytes_received += max(0, self.received)
+        tally.bytes_sent += self.sent
+        tally.bytes_received += self.received
         response, service = dict(self.both), dict(self.both)
         for (took, connect), count in self.apart.items():
             response[took] = response.get(took, 0) + count

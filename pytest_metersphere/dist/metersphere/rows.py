@@ -8,12 +8,15 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
 MAX_ROW = 1 << 20
 """Bytes above which a row is not even looked at; those of failed samples have some thousands."""
 
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 _KNOWN = 1024
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -37,12 +40,12 @@ class Row(msgspec.Struct, gc=False):
     report: str | int = msgspec.field(name="test.reportId", default="")
     label: str = msgspec.field(name="SampleLabel", default="")
     ok: bool = msgspec.field(name="Success", default=False)
-    elapsed: int = msgspec.field(name="ResponseTime", default=-1)
-    connect: int = msgspec.field(name="ConnectTime", default=0)
+    elapsed: _Milliseconds = msgspec.field(name="ResponseTime", default=-1)
+    connect: _Milliseconds = msgspec.field(name="ConnectTime", default=0)
     start: str = msgspec.field(name="SampleStartTime", default="")
-    received: int = msgspec.field(name="Bytes", default=0)
-    sent: int = msgspec.field(name="SentBytes", default=0)
-    threads: int = msgspec.field(name="AllThreads", default=0)
+    received: _Count = msgspec.field(name="Bytes", default=0)
+    sent: _Count = msgspec.field(name="SentBytes", default=0)
+    threads: _Count = msgspec.field(name="AllThreads", default=0)
 
 
 class Details(msgspec.Struct, gc=False):
