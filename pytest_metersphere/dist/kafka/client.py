@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_metersphere.dist.kafka.brokers import tls_context
@@ -320,15 +320,26 @@ class Consumer:
         Raises:
             BrokerError: something on the topic cannot be read; do not poll again, begin behind it.
         """
+        batches = self._batches(seconds)
+        return [(_blob(record.key), _blob(record.value)) for batch in batches for record in batch]
+
+    def _batches(self, seconds: float) -> Iterable[list[Any]]:
         try:
             with _told():
-                batches = self._consumer.poll(timeout_ms=int(seconds * 1000))
+                return self._consumer.poll(timeout_ms=int(seconds * 1000)).values()
         except BrokerError as error:
             if isinstance(error.__cause__, RetriableError):
                 time.sleep(min(seconds, _PAUSE))
                 return []
             raise
-        return [(_blob(record.key), _blob(record.value)) for batch in batches.values() for record in batch]
+
+    def values(self, seconds: float) -> list[bytes]:
+        """Return the values of what comes within so many seconds; see `poll`."""
+        return [
+            record.value if isinstance(record.value, bytes) else b""
+            for batch in self._batches(seconds)
+            for record in batch
+        ]
 
     def positions(self) -> dict[int, int]:
         """Return which record of each partition that is read comes next."""

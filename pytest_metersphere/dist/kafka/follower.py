@@ -5,18 +5,41 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Literal, Protocol
 
-from pytest_metersphere.dist.kafka.client import Consumer
+from pytest_metersphere.dist.kafka.client import Consumer, Offsets
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 
 MOST = 5000
 """Records that are taken at once."""
 
+ReaderName = Literal["", "kafka-python", "confluent-kafka"]
+
 _CONNECT = 10.0
 _PAUSE = 1.0
 _POLL = 0.1
 _END = 5.0
+
+
+class Reader(Protocol):
+    """Reads all partitions of one topic; see `client.Consumer`."""
+
+    def end_offsets(self) -> dict[int, int]:
+        """Return where the next records will be."""
+
+    def start_at(self, offsets: Offsets) -> None:
+        """Read from these offsets on."""
+
+    def values(self, seconds: float) -> list[bytes]:
+        """Return the values of what comes within so many seconds."""
+
+    def positions(self) -> dict[int, int]:
+        """Return which record of each partition comes next."""
+
+    def close(self) -> None:
+        """End its connections."""
 
 
 class Follower:
@@ -28,8 +51,22 @@ class Follower:
         trouble: why nothing comes now; empty while all is well.
     """
 
-    def __init__(self, access: KafkaAccess, topic: str, take: Callable[[list[bytes]], None]) -> None:
-        """Follow from the topic's end on; `take` gets the values, in the thread.
+    def __init__(
+        self,
+        access: KafkaAccess,
+        topic: str,
+        take: Callable[[list[bytes]], None],
+        start: Offsets | None = None,
+        reader: ReaderName = "",
+    ) -> None:
+        """Begin to follow.
+
+        Args:
+            access: how to reach Kafka.
+            topic: what to follow.
+            take: gets the values, in the thread.
+            start: from where, the topic's end if nothing is said.
+            reader: the package to read with; if nothing is said, the faster one that is installed.
 
         Raises:
             BrokerError: Kafka cannot be reached, or has no such topic.
@@ -42,8 +79,9 @@ class Follower:
         self._take = take
         self._mark = self._passed = 0
         self._closing = threading.Event()
+        self._reader = reader or ("confluent-kafka" if find_spec("confluent_kafka") else "kafka-python")
         with contextlib.closing(self._consumer()) as consumer:
-            self._next = consumer.end_offsets()
+            self._next = consumer.end_offsets() if start is None else dict(start)
         self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
         self._thread.start()
 
@@ -61,7 +99,11 @@ class Follower:
         self._closing.set()
         self._thread.join(_CONNECT + _END)
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self) -> Reader:
+        if self._reader == "confluent-kafka":
+            from pytest_metersphere.dist.kafka.confluent import ConfluentConsumer
+
+            return ConfluentConsumer(self._access, self._topic, _CONNECT, most=MOST)
         return Consumer(self._access, self._topic, _CONNECT, most=MOST)
 
     def _run(self) -> None:
@@ -75,10 +117,10 @@ class Follower:
                 self.trouble = str(error)
                 self._closing.wait(_PAUSE)
 
-    def _follow(self, consumer: Consumer) -> None:
+    def _follow(self, consumer: Reader) -> None:
         goal, ends = 0, dict(self._next)
         while not self._closing.is_set():
-            values = [value for _, value in consumer.poll(_POLL)]
+            values = consumer.values(_POLL)
             self.trouble = ""
             if values:
                 self._next = consumer.positions()

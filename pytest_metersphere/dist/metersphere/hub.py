@@ -101,9 +101,9 @@ class JMeterHub:
                 for topic in (self.terms.metrics_topic, self.terms.log_topic):
                     if not (check := ensure_jmeter_topic(access, topic)).ok:
                         raise BrokerError(check.text)
-                rows = Follower(access, self.terms.metrics_topic, self._take_rows)
+                rows = Follower(access, self.terms.metrics_topic, self.take_rows)
                 try:
-                    log = Follower(access, self.terms.log_topic, self._take_log)
+                    log = Follower(access, self.terms.log_topic, self.take_log)
                 except BaseException:
                     rows.close()
                     raise
@@ -125,10 +125,14 @@ class JMeterHub:
         assert self._callbacks is not None, "open() comes first"
         address = self._address(self._callbacks, node_host, node_port)
         secret = self._callbacks.admit(resident)
+        self.know(resident, secret)
+        return f"http://{address}/{secret}"
+
+    def know(self, resident: Resident, secret: str = "") -> None:
+        """Take the rows and lines of a container from now on."""
         with self._lock:
             self._residents[resident.report_id] = (resident, secret)
             self._garbage_before.setdefault(resident.run, self._garbage)
-        return f"http://{address}/{secret}"
 
     def _address(self, callbacks: Callbacks, node_host: str, node_port: int) -> str:
         terms = self.terms
@@ -194,12 +198,8 @@ class JMeterHub:
                 self._callbacks.close()
                 self._callbacks = None
 
-    def _of(self, report_id: str) -> Resident | None:
-        with self._lock:
-            found = self._residents.get(report_id)
-        return found[0] if found is not None else None
-
-    def _take_rows(self, values: list[bytes]) -> None:
+    def take_rows(self, values: list[bytes]) -> None:
+        """Take what came on the topic of rows."""
         found, garbage = rows_by_report(values)
         with self._lock:
             self._garbage += garbage
@@ -208,9 +208,15 @@ class JMeterHub:
             if resident is not None:
                 resident.take_rows(rows)
 
-    def _take_log(self, values: list[bytes]) -> None:
+    def take_log(self, values: list[bytes]) -> None:
+        """Take what came on the topic of logs."""
         for value in values:
             for line in read_lines(value):
                 resident = self._of(line.report)
                 if resident is not None:
                     resident.take_line(line)
+
+    def _of(self, report_id: str) -> Resident | None:
+        with self._lock:
+            found = self._residents.get(report_id)
+        return found[0] if found is not None else None
