@@ -5,8 +5,9 @@
 MeterSphere's JMeter image sends each sample as a JSON object of its own. Rows of that kind are written to a
 topic of four partitions, in batches of nine as the image's listener makes them, uncompressed, one in a
 hundred of a failed sample. Then a process of its own, pinned to one core, reads, decodes and counts them,
-with the code of a session: JMeterHub, JMeterSlice and what is below them. Rows a second are those for each second
-of CPU time (user and system, all threads). The same rows are read with confluent-kafka where it is installed.
+with the code of a session: JMeterHub, JMeterSlice and what is below them. Rows a second are those for each
+second of CPU time (user and system, all threads). The same rows are read with confluent-kafka where it is
+installed.
 
 Bytes are what the logs of a topic hold: for a million rows, and for the signed frames that the same samples
 come to when five labels have 2,000 samples a second. The broker is the one of the tests (Java and Maven are
@@ -68,8 +69,8 @@ def row(number: int, rng: random.Random, load: int) -> bytes:
         "TestElement.name": "Thread-17",
         "SampleLabel": GATE if number == 0 else f"GET /shop/page-{number % LABELS}",
         "ThreadName": f"Thread Group 1-{number % 100 + 1}",
-        "URL": f"http://shop.example.test/shop/page-{number % LABELS}?session={number % 1000:04d}",
-        "ContentType": "application/json; charset=utf-8",
+        "URL": f"http://shop.test/shop/page-{number % LABELS}",
+        "ContentType": "application/json",
         "DataType": "text",
         "ResponseCode": "500" if failed else "200",
         "InjectorHostname": "load-1",

@@ -15,6 +15,9 @@ from pytest_metersphere.dist.kafka.client import Offsets
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 
+MOST = 5000
+"""Records that are taken at once."""
+
 _GROUP = "pytest-metersphere"
 """It wants the name of a group, though none is ever joined."""
 _NOWHERE = logging.getLogger(__name__)
@@ -22,13 +25,12 @@ _NOWHERE.disabled = True
 
 
 class ConfluentConsumer:
-    """Reads all partitions of one topic, as `client.Consumer` does."""
+    """Reads all partitions of one topic, as `client.ValueConsumer` does."""
 
-    def __init__(self, access: KafkaAccess, topic: str, limit: float, *, most: int) -> None:
+    def __init__(self, access: KafkaAccess, topic: str, limit: float) -> None:
         """Connect (BrokerError after `limit` seconds, or when there is no such topic)."""
         self._topic = topic
         self._limit = limit
-        self._most = most
         with _told():
             self._consumer = Consumer(_options(access), logger=_NOWHERE)
         try:
@@ -69,7 +71,7 @@ class ConfluentConsumer:
     def values(self, seconds: float) -> list[bytes]:
         """Return the values of what comes within so many seconds, empty ones for none."""
         with _told():
-            messages = self._consumer.consume(self._most, timeout=seconds)
+            messages = self._consumer.consume(MOST, timeout=seconds)
         for message in messages:
             error = message.error()
             if error is not None and not error.retriable():

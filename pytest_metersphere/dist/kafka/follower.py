@@ -8,12 +8,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
-from pytest_metersphere.dist.kafka.client import Consumer, Offsets
+from pytest_metersphere.dist.kafka.client import Offsets, ValueConsumer
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
-
-MOST = 5000
-"""Records that are taken at once."""
 
 ReaderName = Literal["", "kafka-python", "confluent-kafka"]
 
@@ -24,7 +21,7 @@ _END = 5.0
 
 
 class Reader(Protocol):
-    """Reads all partitions of one topic; see `client.Consumer`."""
+    """Reads all partitions of one topic; see `client.ValueConsumer`."""
 
     def end_offsets(self) -> dict[int, int]:
         """Return where the next records will be."""
@@ -103,8 +100,8 @@ class Follower:
         if self._reader == "confluent-kafka":
             from pytest_metersphere.dist.kafka.confluent import ConfluentConsumer
 
-            return ConfluentConsumer(self._access, self._topic, _CONNECT, most=MOST)
-        return Consumer(self._access, self._topic, _CONNECT, most=MOST)
+            return ConfluentConsumer(self._access, self._topic, _CONNECT)
+        return ValueConsumer(self._access, self._topic, _CONNECT)
 
     def _run(self) -> None:
         while not self._closing.is_set():
