@@ -15,6 +15,7 @@ from tests.jmeter.target import Target
 from tests.metersphere.sessions import Machines
 from tests.plugin.projects import Done, Project
 
+IMAGE = "metersphere/jmeter-master:played"
 FAST_HEAP = "-Xms64m -Xmx256m -XX:TieredStopAtLevel=1"
 SHOP = plan(threads(pause(50), transaction("buy", http("/cart"))))
 TEST = """
@@ -75,9 +76,14 @@ def _sent(producer: Producer, topic: str, text: str) -> None:
         producer.send(topic, b"", text.encode(), lambda _error: None)
 
 
+def write_plan(project: Project) -> None:
+    """Write a test plan of one thread group."""
+    project.write("plans/shop.jmx", SHOP)
+
+
 def shop(project: Project, target: Target, keywords: str) -> None:
     """Write a test plan that asks a server, and the test."""
-    project.write("plans/shop.jmx", SHOP)
+    write_plan(project)
     project.write("test_shop.py", TEST.format(port=target.port, keywords=keywords))
 
 

@@ -26,11 +26,10 @@ from pytest_metersphere.scenario.model import Jmx
 from tests.fakes.nodes import KEY, eventually, scenario, start_request
 from tests.metersphere.actor import ENDED, Script, command
 from tests.metersphere.engines import ProcessEngine
-from tests.metersphere.jmx import SHOP, log_sender, new_topics
+from tests.metersphere.jmx import IMAGE, SHOP, log_sender, new_topics
 from tests.metersphere.stand_in import StandIn
 
 pytestmark = pytest.mark.needs_kafka
-IMAGE = "metersphere/jmeter-master:played"
 RUN = "00112233445566aa"
 SLICE = f"{RUN}-0"
 

@@ -5,6 +5,7 @@ Nothing is opened before the first of them is to be started.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_metersphere.dist.metersphere.callbacks import Callbacks, Guest, address_towards
 from pytest_metersphere.dist.metersphere.logs import Line, read_lines
 from pytest_metersphere.dist.metersphere.rows import Pair, rows_by_report
+from pytest_metersphere.dist.resolve import is_address
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError, PreflightError
 
@@ -138,7 +140,7 @@ class JMeterHub:
         terms = self.terms
         if terms.callback_host:
             host = terms.callback_host
-            port = callbacks.listen("", terms.callback_port)
+            port = _listening(callbacks, host, terms.callback_port)
         else:
             try:
                 host = address_towards(node_host, node_port)
@@ -220,3 +222,11 @@ class JMeterHub:
         with self._lock:
             found = self._residents.get(report_id)
         return found[0] if found is not None else None
+
+
+def _listening(callbacks: Callbacks, host: str, port: int) -> int:
+    """Listen where a host leads to, and return the port: on that address if it is one of this machine's."""
+    if is_address(host):
+        with contextlib.suppress(PreflightError):
+            return callbacks.listen(host, port)
+    return callbacks.listen("", port)

@@ -24,11 +24,11 @@ from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import NodeError
 from pytest_metersphere.units import format_duration
 
-CALL_LIMIT = 30.0
+CALL_LIMIT = 20.0
 """Seconds for a container to call this machine."""
 JAVA_LIMIT = 120.0
 """Seconds for its JMeter to start."""
-KAFKA_LIMIT = 30.0
+KAFKA_LIMIT = 20.0
 """Seconds for a row and the log to come over Kafka."""
 
 _LOOK_EVERY = 2.0
