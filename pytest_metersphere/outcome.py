@@ -227,7 +227,7 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
-        health, known = data.health, bool(data.cpu_seconds)
+        health, known = data.health, bool(data.cpu_seconds) and data.health.reported
         # nobody sees how late JMeter's threads are
         late_known = known and self._planned.scenario.jmx is None
         share = data.share(self._place)

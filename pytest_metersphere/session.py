@@ -22,7 +22,7 @@ from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
-from pytest_metersphere.dist.sources import gather, pack
+from pytest_metersphere.dist.sources import gather, matching, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.engine.jmeter.source import divided_for, files_of, shares_of
 from pytest_metersphere.engine.messages import Collection, Part
@@ -129,7 +129,8 @@ class LoadSession:
 
     def _stock_terms(self) -> StockTerms:
         wanted = self.settings.jmeter
-        terms = JMeterTerms(**msgspec.structs.asdict(wanted), root=self._root)
+        attached = tuple(matching(self._root, self.settings.bundle))
+        terms = JMeterTerms(**msgspec.structs.asdict(wanted), root=self._root, attached=attached)
         return StockTerms(self.settings.runner_image, self._kafka, hub=JMeterHub(terms))
 
     def _checked_kafka(self, settings: KafkaSettings, longest_run: float) -> KafkaAccess | None:

@@ -109,10 +109,23 @@ class Follower:
                 with contextlib.closing(self._consumer()) as consumer:
                     # after a failure behind what was handed on
                     consumer.start_at(self._next)
-                    self._follow(consumer)
+                    self._follow_past(consumer)
             except BrokerError as error:
                 self.trouble = str(error)
                 self._closing.wait(_PAUSE)
+
+    def _follow_past(self, consumer: Reader) -> None:
+        """Follow; when something cannot be read at all, the next time begins behind what is there by then.
+
+        Not so when Kafka is only away: that is no error of reading, or one of connecting.
+        """
+        begun = self._next
+        try:
+            self._follow(consumer)
+        except BrokerError:
+            if begun == self._next:
+                self._next = consumer.end_offsets()
+            raise
 
     def _follow(self, consumer: Reader) -> None:
         goal, ends = 0, dict(self._next)

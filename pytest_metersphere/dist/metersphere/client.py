@@ -105,6 +105,8 @@ class StockClient:
         """
         if request.kafka is None:
             raise NodeError(self.name, "a stock MeterSphere node needs Kafka: set --ms-kafka")
+        if not self._image:
+            raise NodeError(self.name, self._node.lack_for(plans=False, functions=True), kind="stock")
         content = bundle.bundle if isinstance(bundle, EncodedBundle) else bundle
         try:
             link = self._exchange.open(request.run, request.key, request.kafka, content)

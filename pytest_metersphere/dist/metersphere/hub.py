@@ -38,6 +38,7 @@ class JMeterTerms:
         metrics_topic: where rows go.
         log_topic: where logs go.
         root: the rootdir.
+        attached: files that plans may read though nobody knows it before they run.
     """
 
     image: str = ""
@@ -47,6 +48,7 @@ class JMeterTerms:
     metrics_topic: str = METRICS_TOPIC
     log_topic: str = LOG_TOPIC
     root: Path = Path()
+    attached: tuple[Path, ...] = ()
 
 
 class Resident(Guest, Protocol):

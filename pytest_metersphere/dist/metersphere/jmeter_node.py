@@ -88,8 +88,9 @@ class JMeterNode:
 
     def connect(self) -> JMeterClient:
         """Return a new client of the node, for use in one thread (NodeError when something is missing)."""
-        if self.stock.lack or self.stock.capacity is None:
-            raise NodeError(self.stock.name, self.stock.lack, kind="stock")
+        lack = self.stock.lack_for(plans=True, functions=False)
+        if lack:
+            raise NodeError(self.stock.name, lack, kind="stock")
         return JMeterClient(self.stock, self.slices)
 
 
@@ -162,9 +163,10 @@ class JMeterClient:
             jmeter = JMeterSlice(identity, self._hub, request.key, part.scenario.profile.warmup)
             url = admitted(self._node, jmeter)
             reporting = reporting_of(identity, url, request.kafka, self._hub)
-            jmeter.offer(package_for(part.scenario, part.share, self._hub.terms.root, reporting))
+            terms = self._hub.terms
+            jmeter.offer(package_for(part.scenario, part.share, terms.root, reporting, terms.attached))
             self._slices[request.slice] = held = _Held(jmeter, request.users)
-            self._api.start(self._hub.terms.image, environment(identity, url, request.kafka, self._hub))
+            self._api.start(terms.image, environment(identity, url, request.kafka, self._hub))
         except BrokerError as error:
             raise NodeError(self.name, f"Kafka: {error}") from None
         except (ConfigError, PreflightError) as error:

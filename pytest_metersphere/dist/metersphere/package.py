@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_metersphere.dist.metersphere.elements import backend_listener, gate
@@ -81,7 +81,9 @@ class Package:
     transactions: tuple[str, ...]
 
 
-def package_for(scenario: Scenario, share: Share, root: Path, reporting: Reporting) -> Package:
+def package_for(
+    scenario: Scenario, share: Share, root: Path, reporting: Reporting, attached: Sequence[Path] = ()
+) -> Package:
     """Return what a stock node with a share of a scenario's test plan downloads.
 
     Args:
@@ -89,6 +91,7 @@ def package_for(scenario: Scenario, share: Share, root: Path, reporting: Reporti
         share: the node's share.
         root: the rootdir.
         reporting: how it is to report.
+        attached: further files, by their absolute paths; of several of a name the plan's own, or the first.
 
     Raises:
         ConfigError: the plan cannot be divided, a file cannot be read, or all of them are too much.
@@ -99,6 +102,9 @@ def package_for(scenario: Scenario, share: Share, root: Path, reporting: Reporti
     plan = JmxPlan(divided.plan, scenario.jmx.properties)
     names = _flat(plan.files(), reporting.test_id)
     files = {flat: _content(folder, name, divided) for name, flat in names.items()}
+    for path in attached:
+        if path.name not in files and path.name not in _reserved(reporting.test_id):
+            files[path.name] = _content(path.parent, path.name, None)
     moved = plan.moved(lambda name: f"{FOLDER}/{names[name]}")
     content = _zipped(reporting, _ready(moved, reporting), scenario.jmx.properties, files)
     if len(content) > MAX_PACKAGE:
@@ -158,7 +164,7 @@ def _listener_parameters(reporting: Reporting) -> dict[str, str]:
 
 def _flat(names: list[str], test_id: str) -> dict[str, str]:
     """Return for each file a name without a folder, none of them twice."""
-    taken = {f"{test_id}.jmx", "ms.properties", "sys.properties", "hosts"}
+    taken = _reserved(test_id)
     found: dict[str, str] = {}
     for name in names:
         base = PurePosixPath(name).name
@@ -168,8 +174,13 @@ def _flat(names: list[str], test_id: str) -> dict[str, str]:
     return found
 
 
-def _content(folder: Path, name: str, divided: Divided) -> bytes:
-    own = divided.files.get(name)
+def _reserved(test_id: str) -> set[str]:
+    """Return the names of what is no file of the plan's."""
+    return {f"{test_id}.jmx", "ms.properties", "sys.properties", "hosts"}
+
+
+def _content(folder: Path, name: str, divided: Divided | None) -> bytes:
+    own = divided.files.get(name) if divided is not None else None
     if own is not None:
         return own
     try:
