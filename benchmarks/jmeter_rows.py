@@ -28,13 +28,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.kafka_feed import cpu_seconds, running_broker, topic_size
 from pytest_metersphere.dist.kafka.client import Admin
 from pytest_metersphere.dist.kafka.delivery import KafkaSink
-from pytest_metersphere.dist.kafka.follower import Follower
+from pytest_metersphere.dist.kafka.follower import Follower, ReaderName
 from pytest_metersphere.dist.kafka.topics import ensure_topics, settings_for
 from pytest_metersphere.dist.metersphere.hub import JMeterHub, JMeterTerms
 from pytest_metersphere.dist.metersphere.jmeter import Identity, JMeterSlice
@@ -109,9 +110,14 @@ def produce(access: KafkaAccess, topic: str, count: int, load: int) -> None:
 
     rng = random.Random(1)
     size = len(row(1, rng, load)) + 20
-    settings = {"bootstrap_servers": list(access.servers), "acks": 1, "enable_idempotence": False}
-    # a batch that is full is sent, and one row more would not fit
-    producer = KafkaProducer(**settings, batch_size=61 + ROWS_A_BATCH * size + size // 2, linger_ms=200)
+    producer = KafkaProducer(
+        bootstrap_servers=list(access.servers),
+        acks=1,
+        enable_idempotence=False,
+        # a batch that is full is sent, and one row more would not fit
+        batch_size=61 + ROWS_A_BATCH * size + size // 2,
+        linger_ms=200,
+    )
     for number in range(count):
         key = (int(time.time() * 1000) + number % ROWS_A_BATCH).to_bytes(8, "big")
         partition = number // ROWS_A_BATCH % PARTITIONS
@@ -130,7 +136,7 @@ def new_slice() -> tuple[JMeterHub, JMeterSlice]:
     return hub, jmeter
 
 
-def consume(address: str, topic: str, count: int, reader: str) -> dict[str, float]:
+def consume(address: str, topic: str, count: int, reader: ReaderName) -> dict[str, float]:
     """Read and count rows on one core; return CPU seconds, and the memory before and after in MiB."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -233,7 +239,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--consume", default="", help=argparse.SUPPRESS)
     parser.add_argument("--topic", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--reader", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--reader", default="", choices=get_args(ReaderName), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.consume:
         print(json.dumps(consume(arguments.consume, arguments.topic, arguments.rows, arguments.reader)))

@@ -45,7 +45,7 @@ class StandIn:
         """Prepare one whose containers run in an engine; `log` takes topic and text for Kafka."""
         self.engine = engine
         self.repeats = 1
-        self._log_line = log
+        self._log_line = log or (lambda _topic, _text: None)
         self.asked: list[str] = []
         self.authorizations: list[str] = []
         self.started: list[dict[str, str]] = []
@@ -132,7 +132,7 @@ class StandIn:
                 self.engine.remove(identity)
                 line = f"{env.get('REPORT_ID', '')} none 0 Remove container completed"
                 self.end_lines.append(line)
-                for _ in range(self.repeats if self._log_line else 0):
+                for _ in range(self.repeats):
                     self._log_line(env.get("LOG_TOPIC") or "JMETER_LOGS", line)
 
     def _stop(self, pattern: str) -> str:

@@ -63,6 +63,7 @@ def test_a_test_plan_on_three_stock_nodes(tmp_path: Path, machines: JMeterMachin
     assert [node.users for node in result.nodes] == [4, 4, 2]
     assert result.totals.users_max == 10
     assert result.ledger.warmup > 0
+    assert result.go_spread_s is not None
     assert result.go_spread_s < 1
     assert machines.stand_ins[0].names() == []
 
@@ -83,6 +84,7 @@ def test_a_mixed_pool(
     result = done.scenario("test_shop")
     assert [(node.name, node.users) for node in result.nodes] == [("n1", 2), ("s1", 2), ("s2", 2)]
     assert all(node.requests > 0 for node in result.nodes)
+    assert result.go_spread_s is not None
     assert result.go_spread_s < 1
 
 

@@ -87,6 +87,7 @@ def test_a_plan(project: Project, machines: Played) -> None:
     ]
     # nobody sees the CPU of a container, and how late JMeter's threads are
     assert [(node.cpu, node.loop_lag_p99) for node in result.nodes] == [(None, None), (None, None)]
+    assert result.go_spread_s is not None
     assert result.go_spread_s < 1
     assert machines.names == []
     assert [len(one.started) for one in machines.stand_ins] == [2, 2]

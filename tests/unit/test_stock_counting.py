@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,11 +21,11 @@ GATE = "ms-load gate 0123"
 FAR = 1000.0
 
 
-def row(at: int, label: str = "GET /cart", **changes: object) -> dict[str, object]:
+def row(at: int, label: str = "GET /cart", **changes: Any) -> dict[str, object]:
     """Return a sample that began so many milliseconds after the load."""
     second, millisecond = divmod(at + 36_000_000, 1000)
     hour, minute, second = second // 3600, second // 60 % 60, second % 60
-    known: dict[str, object] = {
+    known: dict[str, Any] = {
         "SampleLabel": label,
         "ThreadName": "Buyers 1-1",
         "URL": "http://127.0.0.1/cart",
@@ -223,7 +224,7 @@ def test_set_up_counts_in_the_first_second() -> None:
         {"SampleStartTime": ""},
     ],
 )
-def test_rows_that_cannot_be(changes: dict[str, object]) -> None:
+def test_rows_that_cannot_be(changes: dict[str, Any]) -> None:
     """They are rejected, and counted nowhere else."""
     made = counting()
     made.add(pairs(row(0, **changes), row(0)), 1.0)
@@ -254,12 +255,12 @@ def test_failures() -> None:
     """They are grouped as those on other nodes, with what failed assertions said, and a few told in full."""
     made = counting()
     refused = "Non HTTP response code: org.apache.http.conn.HttpHostConnectException"
-    failing = {
+    failing: dict[str, Any] = {
         "Success": False,
         "ResponseCode": refused,
         "ResponseMessage": "Non HTTP response message: refused 17",
     }
-    said = {"Success": False, "FailureMessage": "null\nexpected 'paid'\n"}
+    said: dict[str, Any] = {"Success": False, "FailureMessage": "null\nexpected 'paid'\n"}
     made.add(pairs(*[row(0, **failing)] * 8, row(0, **said)), FAR)
     errors = merged(made.rest()).errors
 

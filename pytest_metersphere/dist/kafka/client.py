@@ -374,7 +374,7 @@ class _PlainRecords(Fetcher.PartitionRecords):
     """What was fetched of one partition; gives up the values of all of it at once."""
 
     def __init__(self, fetch_offset: int, tp: TopicPartition, records: Any, **known: Any) -> None:
-        super().__init__(fetch_offset, tp, records, **known)  # type: ignore[no-untyped-call]
+        super().__init__(fetch_offset, tp, records, **known)
         self._buffer: Any = records._buffer  # noqa: SLF001
 
     def take(self, n: int | None = None) -> list[Any]:
@@ -385,9 +385,9 @@ class _PlainRecords(Fetcher.PartitionRecords):
         except BatchError as error:
             raise CorruptRecordError(str(error)) from None
         if found is None or not found.values:
-            return super().take(n)  # type: ignore[no-any-return, no-untyped-call]
+            return super().take(n)  # type: ignore[no-any-return]
         self.next_fetch_offset = found.following
-        self.drain()  # type: ignore[no-untyped-call]
+        self.drain()
         return found.values
 
 
