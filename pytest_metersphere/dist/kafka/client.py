@@ -385,7 +385,7 @@ class _PlainRecords(Fetcher.PartitionRecords):
         except BatchError as error:
             raise CorruptRecordError(str(error)) from None
         if found is None or not found.values:
-            return super().take(n)  # type: ignore[no-any-return]
+            return super().take(n)
         self.next_fetch_offset = found.following
         self.drain()
         return found.values
