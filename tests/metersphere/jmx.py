@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 from pytest_metersphere.dist.kafka.client import Producer
+from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 from tests.jmeter.plans import http, pause, plan, threads, transaction
@@ -52,6 +53,13 @@ class JMeterMachines(Machines):
             "PYTEST_MS_METRICS_TOPIC": metrics,
             "PYTEST_MS_LOG_TOPIC": log,
         }
+
+
+def new_prefix(kafka: str) -> str:
+    """Return a prefix for topics, with that for frames, so that sessions need no preflight."""
+    prefix = f"test-{secrets.token_hex(6)}"
+    assert all(check.ok for check in ensure_topics(KafkaAccess(servers=(kafka,), prefix=prefix)))
+    return prefix
 
 
 def new_topics() -> tuple[str, str]:

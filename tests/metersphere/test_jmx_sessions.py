@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 from tests.fakes.nodes import eventually
 from tests.metersphere.actor import Script, command
 from tests.metersphere.engines import ProcessEngine
-from tests.metersphere.jmx import IMAGE, JMeterMachines, log_sender, new_topics, write_plan
+from tests.metersphere.jmx import IMAGE, JMeterMachines, log_sender, new_prefix, new_topics, write_plan
 from tests.metersphere.sessions import begin
 from tests.metersphere.stand_in import StandIn
 from tests.plugin.projects import Project
@@ -63,7 +62,7 @@ def machines(kafka: str) -> Iterator[Played]:
             engine = ProcessEngine({IMAGE: command(Script()), "runner:test": RUNNER})
             stack.callback(engine.close)
             found.append(stack.enter_context(StandIn(engine, log)))
-        yield Played(found, kafka, f"test-{secrets.token_hex(6)}", "", IMAGE, new_topics())
+        yield Played(found, kafka, new_prefix(kafka), "", IMAGE, new_topics())
 
 
 @pytest.fixture

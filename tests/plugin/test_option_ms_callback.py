@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.nodes import free_port
 from tests.metersphere.actor import Script, command
 from tests.metersphere.engines import ProcessEngine
-from tests.metersphere.jmx import IMAGE, JMeterMachines, log_sender, new_topics, write_plan
+from tests.metersphere.jmx import IMAGE, JMeterMachines, log_sender, new_prefix, new_topics, write_plan
 from tests.metersphere.stand_in import StandIn
 from tests.plugin.projects import Done, Project
 
@@ -33,7 +33,7 @@ def machines(kafka: str) -> Iterator[JMeterMachines]:
         stack.callback(engine.close)
         log = stack.enter_context(log_sender(kafka))
         stand_in = stack.enter_context(StandIn(engine, log))
-        yield JMeterMachines([stand_in], kafka, "test-callback", "", IMAGE, new_topics())
+        yield JMeterMachines([stand_in], kafka, new_prefix(kafka), "", IMAGE, new_topics())
 
 
 def run(folder: Path, machines: JMeterMachines, *options: str, ini: str = "", **env: str) -> tuple[Done, str]:

@@ -136,7 +136,7 @@ def test_a_clock_that_is_wrong(bench: Bench) -> None:
     message = bench.refuses()
 
     assert re.fullmatch(
-        r"node n1: its clock is (2h|1h59m\S*) ahead of the controller's; set both by the same time server"
+        r"node n1: its clock is (2h00m|1h59m\S*) ahead of the controller's; set both by the same time server"
         r" \(NTP\); at most 5 s are allowed",
         message,
     ), message

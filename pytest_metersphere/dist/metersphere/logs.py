@@ -88,10 +88,10 @@ class JMeterLog:
     def add(self, line: Line) -> None:
         """Take a line, perhaps not for the first time."""
         text = line.text[:MAX_LINE]
-        self._last.append(text)
         if line.resource == _NOT_JMETER:
             self.removed = self.removed or text.startswith(_REMOVED)
         else:
+            self._last.append(text)
             self.spoke = True
             self.ended = self.ended or _ENDED in text
             self._note_summary(text)
@@ -101,7 +101,7 @@ class JMeterLog:
 
     @property
     def last_lines(self) -> str:
-        """Return the last lines."""
+        """Return the last lines that JMeter itself wrote."""
         return "\n".join(self._last)
 
     def _note_summary(self, text: str) -> None:
