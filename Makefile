@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-wheel kafka jmeter docker-image bench docs pictures lint clean
+.PHONY: help demo test test-wheel kafka jmeter docker-image jmeter-image bench docs pictures lint clean
 
 help:
 	@echo "make demo   run the examples under load on this machine and write the four reports"
@@ -17,6 +17,7 @@ help:
 	@echo "make kafka  fetch the jars of the broker that the tests start (needs Java and Maven)"
 	@echo "make jmeter fetch the JMeter that the tests start (needs Java and Maven)"
 	@echo "make docker-image   make the runner images that the tests use (as root, with Debian's docker.io and debootstrap)"
+	@echo "make jmeter-image   make the stand-in for MeterSphere's JMeter image (needs a JDK, Maven and what docker-image needs)"
 	@echo "make bench  measure this engine beside other load generators, 20 minutes on two cores (Linux)"
 	@echo "make lint   ruff, mypy --strict, import-linter; for the action and workflows check-jsonschema, zizmor, actionlint"
 	@echo "make clean  remove .venv and what builds and reports leave behind"
@@ -46,6 +47,10 @@ jmeter: $(VENV)/.test
 docker-image: $(VENV)/.test
 	$(BIN)/python -m tests.docker.engine
 	$(BIN)/python -m tests.docker.jmeter_image
+
+# a stand-in for MeterSphere's JMeter image, kept there, too
+jmeter-image: $(VENV)/.test
+	$(BIN)/python -m tests.metersphere.jmeter_image.build
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m docs.generate

@@ -125,13 +125,13 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def topic_size(access: KafkaAccess) -> int:
-    """Return the bytes that the logs of the topic hold."""
+def topic_size(access: KafkaAccess, topic: str = "") -> int:
+    """Return the bytes that the logs of a topic hold, of that for frames if none is named."""
     from kafka import KafkaAdminClient
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=list(access.servers))) as admin:
         found = json.loads(json.dumps(admin.describe_log_dirs(), default=str))
-    return sum(_sizes(found, access.results_topic))
+    return sum(_sizes(found, topic or access.results_topic))
 
 
 def _sizes(found: object, topic: str) -> Iterator[int]:

@@ -103,7 +103,8 @@ class Execution:
     def _collect(self) -> None:
         profiles = [each.scenario.profile for each in self._planned]
         longest = max(profile.duration + profile.graceful_stop for profile in profiles)
-        latest = self._go + longest + STUCK + DRAIN
+        tail = max((item.node.tail for item in self._run.slices), default=0.0)
+        latest = self._go + longest + STUCK + DRAIN + tail
         while waiting := self._intake.waiting():
             self._intake.receive()
             self._report_progress()

@@ -35,6 +35,9 @@ NODE_CAFILE_KEY = "ms_node_cafile"
 DEFAULT_REPORT_DIR = "ms-report"
 DEFAULT_KAFKA_PREFIX = "ms-load"
 RUNNER_IMAGE_KEY = "ms_runner_image"
+JMETER_IMAGE_KEY = "ms_jmeter_image"
+DEFAULT_METRICS_TOPIC = "JMETER_METRICS"
+DEFAULT_LOG_TOPIC = "JMETER_LOGS"
 
 
 class _Declaration(msgspec.Struct, frozen=True):
@@ -88,6 +91,12 @@ _DECLARATIONS = (
         "the end. The run is invalid either way",
     ),
     _Declaration(
+        "--ms-callback",
+        "HOST[:PORT]",
+        "Where stock MeterSphere nodes call pytest when they run a test plan in the JMeter image (default: "
+        "the address that leads to each node, and a free port)",
+    ),
+    _Declaration(
         "--ms-plan",
         "",
         "Print who gets how many users over time, and exit without contacting a node",
@@ -98,6 +107,12 @@ _DECLARATIONS = (
 _INI_TEXTS = {
     "ms_kafka_prefix": "What the names of the Kafka topics begin with (default: ms-load)",
     RUNNER_IMAGE_KEY: "The image, with its tag, that stock MeterSphere node-controllers run scenarios in",
+    JMETER_IMAGE_KEY: "The image, with its tag, that they run test plans in: the jmeter-master of your "
+    "MeterSphere; without it the runner image, which must have JMeter then",
+    "ms_jmeter_heap": "Java's options for the heap in that image, for example -Xms1g -Xmx4g (default: the "
+    "image's own)",
+    "ms_metrics_topic": f"Kafka topic for the rows of that image (default: {DEFAULT_METRICS_TOPIC})",
+    "ms_log_topic": f"Kafka topic for its log (default: {DEFAULT_LOG_TOPIC})",
 }
 _KAFKA_LOGIN = {
     "security_protocol": "PLAINTEXT (the default), SSL, SASL_PLAINTEXT or SASL_SSL",
@@ -126,6 +141,14 @@ _LINELISTS = {
 }
 
 
+_JMETER_IMAGE = "registry.cn-qingdao.aliyuncs.com/metersphere/jmeter-master:5.5-ms7-jdk17"
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_CALLBACK = re.compile(
+    r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?))"
+    r"(?::(?P<port>\d{1,5}))?",
+    re.ASCII,
+)
+_LAST_PORT = 65535
 _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -184,6 +207,26 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     keyfile: str = ""
 
 
+class StockJMeterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What was set for test plans in the JMeter image of stock MeterSphere nodes.
+
+    Attributes:
+        image: the image with its tag, empty when they run in the runner image.
+        heap: Java's options for its heap, empty for the image's own.
+        callback_host: where nodes call pytest, empty for the address that leads to each node.
+        callback_port: the port on which they do, 0 for any that is free.
+        metrics_topic: Kafka topic for rows.
+        log_topic: Kafka topic for logs.
+    """
+
+    image: str = ""
+    heap: str = ""
+    callback_host: str = ""
+    callback_port: int = 0
+    metrics_topic: str = DEFAULT_METRICS_TOPIC
+    log_topic: str = DEFAULT_LOG_TOPIC
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was set for this session.
 
@@ -211,6 +254,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         node_cafile_source: where it was written, `PYTEST_MS_NODE_CAFILE` or `ini ms_node_cafile`.
         kafka: how to reach Kafka, None when results are pulled from the nodes.
         runner_image: image with its tag that stock MeterSphere nodes are to run, empty without one.
+        jmeter: what was set for test plans on stock nodes.
     """
 
     pool_text: str | None
@@ -233,6 +277,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_cafile_source: str = ""
     kafka: KafkaSettings | None
     runner_image: str = ""
+    jmeter: StockJMeterSettings = StockJMeterSettings()
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -296,7 +341,8 @@ def resolve(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
         node_cafile=node_cafile.text if node_cafile else None,
         node_cafile_source=node_cafile.source if node_cafile else "",
         kafka=_kafka(config, environ),
-        runner_image=_runner_image(config, environ),
+        runner_image=_image(config, environ, RUNNER_IMAGE_KEY, "pytest-metersphere-runner:0.1.0"),
+        jmeter=_stock_jmeter(config, environ),
     )
 
 
@@ -375,17 +421,49 @@ def _kafka(config: pytest.Config, environ: Mapping[str, str]) -> KafkaSettings |
     )
 
 
-def _runner_image(config: pytest.Config, environ: Mapping[str, str]) -> str:
-    """Return the image for stock nodes; these compare the text with their list of names and tags."""
-    written = _written_below(config, environ, RUNNER_IMAGE_KEY)
+def _image(config: pytest.Config, environ: Mapping[str, str], key: str, example: str) -> str:
+    """Return an image for stock nodes; these compare the text with their list of names and tags."""
+    written = _written_below(config, environ, key)
     if written is None:
         return ""
     if not _IMAGE.fullmatch(written.text):
         raise ConfigError(
             f"{written.source}: {written.text!r} is not an image with its tag, as `docker images` lists it on"
-            " the nodes; write for example pytest-metersphere-runner:0.1.0"
+            f" the nodes; write for example {example}"
         )
     return written.text
+
+
+def _stock_jmeter(config: pytest.Config, environ: Mapping[str, str]) -> StockJMeterSettings:
+    host, port = _parsed(config, environ, "--ms-callback", _callback) or ("", 0)
+    heap = _written_below(config, environ, "ms_jmeter_heap")
+    return StockJMeterSettings(
+        image=_image(config, environ, JMETER_IMAGE_KEY, _JMETER_IMAGE),
+        heap=heap.text if heap else "",
+        callback_host=host,
+        callback_port=port,
+        metrics_topic=_topic(config, environ, "ms_metrics_topic", DEFAULT_METRICS_TOPIC),
+        log_topic=_topic(config, environ, "ms_log_topic", DEFAULT_LOG_TOPIC),
+    )
+
+
+def _topic(config: pytest.Config, environ: Mapping[str, str], key: str, default: str) -> str:
+    written = _written_below(config, environ, key) or _Written(default, "")
+    if not _TOPIC.fullmatch(written.text) or written.text in (".", ".."):
+        raise ConfigError(
+            f"{written.source}: {written.text!r} is no name of a topic: letters, digits, '.', '_' and '-' are"
+            f" allowed, 200 at most; write for example {default}"
+        )
+    return written.text
+
+
+def _callback(text: str) -> tuple[str, int]:
+    """Return host and port of a text such as `10.0.0.5:18081`, `10.0.0.5` or `[fd00::5]:18081`."""
+    found = _CALLBACK.fullmatch(text)
+    port = int(found["port"] or 0) if found else 0
+    if found is None or port > _LAST_PORT:
+        raise ConfigError(f"{text!r} is no HOST or HOST:PORT; write for example 10.0.0.5:18081")
+    return found["bracketed"] or found["host"], port
 
 
 def _preflight(text: str) -> Preflight:

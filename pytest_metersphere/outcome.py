@@ -172,6 +172,7 @@ class _Outcome:
         ]
         reasons += self._collector.conflict_reasons()
         reasons += self._collector.lost_reasons()
+        reasons += self._doubts()
         arrivals = self._planned.scenario.profile.arrivals
         if arrivals is not None:
             reasons += start_reasons(self._ledger(), arrivals.count() if self._ended_by_itself else None)
@@ -182,6 +183,15 @@ class _Outcome:
                     f"node {item.node.name} ended its load by itself: {manifest.reason or 'no reason given'}"
                 )
         return reasons + self._health_told(lambda health, node: health.reasons(node))
+
+    def _doubts(self) -> list[str]:
+        """Return why the slices themselves do not believe their counts."""
+        return [
+            f"node {data.node}: {doubt}"
+            for data in self._collector.slices.values()
+            if data.manifest is not None
+            for doubt in data.manifest.doubts
+        ]
 
     @property
     def _ended_by_itself(self) -> bool:
@@ -217,7 +227,7 @@ class _Outcome:
 
     def _node_result(self, item: Slice) -> NodeResult:
         data = self._collector.slices[item.id]
-        health, known = data.health, bool(data.cpu_seconds)
+        health, known = data.health, bool(data.cpu_seconds) and data.health.reported
         # nobody sees how late JMeter's threads are
         late_known = known and self._planned.scenario.jmx is None
         share = data.share(self._place)

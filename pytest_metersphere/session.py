@@ -13,15 +13,16 @@ from pathlib import Path
 import msgspec
 
 from pytest_metersphere.dist.checks import Wanted
-from pytest_metersphere.dist.fleet import Fleet, require_certificates
+from pytest_metersphere.dist.fleet import Fleet, for_parts, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.hub import JMeterHub, JMeterTerms
 from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
 from pytest_metersphere.dist.pool import NodeSpec, Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.run import Run
-from pytest_metersphere.dist.sources import gather, pack
+from pytest_metersphere.dist.sources import gather, matching, pack
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.engine.jmeter.source import divided_for, files_of, shares_of
 from pytest_metersphere.engine.messages import Collection, Part
@@ -119,12 +120,18 @@ class LoadSession:
         if self.settings.kafka is not None:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
-        self._fleet.recognise(StockTerms(self.settings.runner_image, self._kafka))
+        self._fleet.recognise(self._stock_terms())
         if self.settings.preflight != "off":
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenarios in runs:
             self.plan(scenarios)
         self._directory.clear()
+
+    def _stock_terms(self) -> StockTerms:
+        wanted = self.settings.jmeter
+        attached = tuple(matching(self._root, self.settings.bundle))
+        terms = JMeterTerms(**msgspec.structs.asdict(wanted), root=self._root, attached=attached)
+        return StockTerms(self.settings.runner_image, self._kafka, hub=JMeterHub(terms))
 
     def _checked_kafka(self, settings: KafkaSettings, longest_run: float) -> KafkaAccess | None:
         check, access = check_text(settings)
@@ -187,7 +194,8 @@ class LoadSession:
         self._sys_path = sources.sys_path
         if not self.pool.is_local:
             self._wanted = Wanted(self._version, platform.python_version(), required_packages(sources))
-        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans))
+        functions = len(plans) < len(scenarios) or not plans
+        self._wanted = dataclasses.replace(self._wanted, jmeter=bool(plans), functions=functions)
 
     @property
     def remote_nodes(self) -> list[str]:
@@ -207,7 +215,7 @@ class LoadSession:
             users = sum(len(part.users) for part in there)
             if users:
                 require_size(node.name, there)
-                run.add(node, users, there)
+                run.add(for_parts(node, there), users, there)
         execution = Execution(run, planned, watch, self._the_fleet().nodes, self.settings.on_node_loss)
         try:
             execution.execute()

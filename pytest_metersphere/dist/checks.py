@@ -35,6 +35,7 @@ class Wanted:
         packages: versions of the distributions that the tests import, by name.
         kafka: the Kafka that it must reach, None when frames are pulled.
         jmeter: it must have Java and JMeter.
+        functions: there are scenarios that are test functions, and no test plans.
     """
 
     version: str
@@ -42,6 +43,7 @@ class Wanted:
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     kafka: KafkaAccess | None = None
     jmeter: bool = False
+    functions: bool = True
 
 
 def check_node(node: Node, wanted: Wanted) -> list[Check]:

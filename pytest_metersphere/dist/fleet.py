@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 
 from pytest_metersphere.dist.checks import Wanted, check_node
 from pytest_metersphere.dist.local import LocalPool
@@ -11,6 +12,7 @@ from pytest_metersphere.dist.nodes import AnyNode, Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.resolve import resolved
 from pytest_metersphere.dist.wire import Check, NodeInfo
+from pytest_metersphere.engine.messages import Part
 from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.scenario.travel import is_loopback_host
 
@@ -76,7 +78,7 @@ class Fleet:
 
     def close(self) -> None:
         """End the local nodes, and the links to stock ones."""
-        self._terms.exchange.close()
+        self._terms.close()
         if self._local is not None:
             self._local.close()
             self._local = None
@@ -92,6 +94,15 @@ def check(node: Node | StockNode, wanted: Wanted) -> list[Check]:
     from pytest_metersphere.dist.metersphere.checks import check_stock
 
     return check_stock(node, wanted)
+
+
+def for_parts(node: Node | StockNode, parts: Sequence[Part]) -> AnyNode:
+    """Return a node as what runs these parts; a stock one runs test plans in the JMeter image, if any."""
+    if isinstance(node, StockNode) and node.terms.hub.terms.image and parts[0].scenario.jmx is not None:
+        from pytest_metersphere.dist.metersphere.jmeter_node import JMeterNode
+
+        return JMeterNode(node)
+    return node
 
 
 def lacking(node: StockNode) -> list[Check]:

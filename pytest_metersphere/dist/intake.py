@@ -60,15 +60,17 @@ class Intake:
 
     def open(self, nodes: Sequence[AnyNode]) -> None:
         """Begin to listen; `nodes` may hold slices of other runs whose frames come over the same topic."""
-        connects = {item.id: item.node.connect for item in self._run.slices}
+        slices = self._run.slices
+        connects = {item.id: item.node.connect for item in slices if not item.node.pulled}
+        pulled = {item.id: item.node.connect for item in slices if item.node.pulled}
         self._progress = {key: (0, time.monotonic()) for key in self._slices}
         if self._run.kafka is None:
-            self._feed = SpoolFeed(connects)
+            self._feed = SpoolFeed(connects | pulled)
             return
         from pytest_metersphere.dist.kafka.delivery import KafkaFeed
 
         frames = KafkaFeed(self._run.kafka, self._offsets, Neighbours(self._slices, nodes))
-        self._feed = JoinedFeed(frames, StateFeed(connects))
+        self._feed = JoinedFeed(frames, StateFeed(connects), SpoolFeed(pulled))
 
     def close(self) -> None:
         """Stop listening."""
@@ -129,8 +131,9 @@ class Intake:
         """
         if self._run.kafka is None:
             return []
-        slices = self.collector.slices
-        return [self._slices[key] for key, data in slices.items() if data.manifest is not None and data.lost]
+        slices = self.collector.slices.items()
+        gaps = [self._slices[key] for key, data in slices if data.manifest is not None and data.lost]
+        return [item for item in gaps if not item.node.pulled]
 
     def _note_progress(self) -> None:
         """Note which slices have delivered something since the last time."""
@@ -146,7 +149,11 @@ class Intake:
             return []
         now = time.monotonic()
         before = now - LATE - self._run.interval
-        late = [key for key in self.waiting() if self._progress[key][1] < before]
+        late = [
+            key
+            for key in self.waiting()
+            if self._progress[key][1] < before and not self._slices[key].node.pulled
+        ]
         for key in late:
             # asked again after as long
             self._progress[key] = (self._progress[key][0], now)

@@ -69,6 +69,14 @@ class AnyNode(Protocol):
     def ready_limit(self) -> float | None:
         """Return the seconds that a slice may take to be ready there, None for as long as usual."""
 
+    @property
+    def tail(self) -> float:
+        """Return the seconds beyond its load that a slice may take there to be told of."""
+
+    @property
+    def pulled(self) -> bool:
+        """Return whether the frames of its slices are asked for, whatever way those of others come."""
+
     def rejected(self, run: str) -> int:
         """Return how many records of others claimed to be messages of a run's slices, so far."""
 
@@ -101,6 +109,16 @@ class Node:
     def ready_limit(self) -> float | None:
         """Return that a slice may take as long as usual to be ready."""
         return None
+
+    @property
+    def tail(self) -> float:
+        """Return that it tells of its load at once."""
+        return 0.0
+
+    @property
+    def pulled(self) -> bool:
+        """Return that its frames come as those of the whole run do."""
+        return False
 
     def rejected(self, run: str) -> int:  # noqa: ARG002 - they are spoken to by requests, and nobody else is heard
         """Return that there are none."""

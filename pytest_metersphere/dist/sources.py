@@ -73,6 +73,12 @@ def gather(
     return Sources(root, frozenset(files), tuple(relative), frozenset(begun & files))
 
 
+def matching(root: Path, patterns: Iterable[str]) -> list[Path]:
+    """Return the files that glob patterns relative to the rootdir name (BundleError when one names none)."""
+    root = Path(os.path.realpath(root))
+    return sorted({file for pattern in patterns for file in _matches(root, pattern)})
+
+
 def pack(sources: Sources) -> bytes:
     """Return the files as one zip, the same bytes for the same content.
 

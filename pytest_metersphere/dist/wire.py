@@ -276,6 +276,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         aborted: reason when the scenario called pytest.exit.
         kafka: why its frames could not be sent over Kafka at the end; empty when they could.
         losses: workers that were lost.
+        doubts: why its counts cannot be believed, one sentence each.
         totals: its own counts.
     """
 
@@ -289,6 +290,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     aborted: str = ""
     kafka: str = ""
     losses: list[WorkerLoss] = []
+    doubts: list[str] = []
     totals: Totals = msgspec.field(default_factory=Totals)
 
 

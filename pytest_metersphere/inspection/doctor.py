@@ -95,7 +95,7 @@ def _pool_findings(target: Target) -> list[Finding]:
             places = [place for place in places if not place.spec.local]
             local = []
         terms = stock_terms(target)
-        stack.callback(terms.exchange.close)
+        stack.callback(terms.close)
         return findings + _node_findings(places, _nodes(places, local, target), terms)
 
 

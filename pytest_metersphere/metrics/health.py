@@ -83,6 +83,7 @@ class NodeHealth:
         descriptors: most open file descriptors of a worker, 0 when not known.
         descriptor_limit: how many it might have, 0 when not known.
         cpu: CPU seconds of all workers.
+        reported: a worker has reported at all; a JMeter in a container of somebody else does not.
     """
 
     lag: float = 0.0
@@ -90,11 +91,13 @@ class NodeHealth:
     descriptors: int = 0
     descriptor_limit: int = 0
     cpu: float = 0.0
+    reported: bool = False
     _limits: dict[tuple[Strain, int], _Excess] = dataclasses.field(default_factory=dict)
     _doubts: dict[tuple[Strain, int], _Excess] = dataclasses.field(default_factory=dict)
 
     def add(self, health: WorkerHealth, second: int, seconds: int = 1) -> None:
         """Take what a worker reports of `seconds` seconds, the first of which is `second`."""
+        self.reported = True
         self.cpu += health.cpu * seconds
         self.lag = max(self.lag, health.lag_p99)
         self.start_lag = max(self.start_lag, health.start_lag_p99)

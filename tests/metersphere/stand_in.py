@@ -38,11 +38,14 @@ class StandIn:
         started: the environments of all starts that came so far as to be tried.
         end_lines: what it sent to the log topic of each container that ended by itself.
         refuse_all: a message for every request that needs Docker, as when that is down.
+        repeats: how often it sends the line of a container's end; 0 for the versions that send none.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Prepare one whose containers run in an engine."""
+    def __init__(self, engine: Engine, log: Callable[[str, str], None] | None = None) -> None:
+        """Prepare one whose containers run in an engine; `log` takes topic and text for Kafka."""
         self.engine = engine
+        self.repeats = 1
+        self._log_line = log or (lambda _topic, _text: None)
         self.asked: list[str] = []
         self.authorizations: list[str] = []
         self.started: list[dict[str, str]] = []
@@ -127,7 +130,10 @@ class StandIn:
             self.engine.wait(identity)
             if generation == self._generation:
                 self.engine.remove(identity)
-                self.end_lines.append(f"{env.get('REPORT_ID', '')} none 0 Remove container completed")
+                line = f"{env.get('REPORT_ID', '')} none 0 Remove container completed"
+                self.end_lines.append(line)
+                for _ in range(self.repeats):
+                    self._log_line(env.get("LOG_TOPIC") or "JMETER_LOGS", line)
 
     def _stop(self, pattern: str) -> str:
         for one in self.engine.containers(pattern, ("running",)):

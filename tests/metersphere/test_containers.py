@@ -19,7 +19,7 @@ from pytest_metersphere.dist.metersphere import client as client_module
 from pytest_metersphere.dist.metersphere.client import StockClient
 from pytest_metersphere.dist.metersphere.exchange import Exchange
 from pytest_metersphere.dist.metersphere.names import container_name
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import KafkaAccess, SliceInfo, StartRequest
 from pytest_metersphere.engine.messages import Second
@@ -62,7 +62,8 @@ def client(stand_in: StandIn, processes: ProcessEngine) -> Iterator[StockClient]
     """Return the client of a stock node for 100 users."""
     processes.known[IMAGE] = (sys.executable, "-c", PROGRAM)
     exchange = Exchange()
-    yield StockClient("n1", StockApi("n1", f"http://{stand_in.address}"), 100, IMAGE, exchange)
+    terms = StockTerms(IMAGE, exchange=exchange)
+    yield StockClient(StockNode("n1", "127.0.0.1", f"http://{stand_in.address}", 100, True, terms))
     exchange.close()
 
 

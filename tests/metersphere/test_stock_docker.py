@@ -12,7 +12,7 @@ import pytest
 from pytest_metersphere.dist.kafka.topics import ensure_control_topic, ensure_topics
 from pytest_metersphere.dist.metersphere.client import StockClient
 from pytest_metersphere.dist.metersphere.exchange import Exchange
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.inspection.values import DoctorReport, StatusReport
 from tests.docker.conftest import Start
@@ -105,7 +105,8 @@ def test_slices_whose_ids_are_part_of_others(docker_machines: Machines) -> None:
     ids = [f"{run}-10", f"{run}-11", f"{other}-1", f"{other}-10", f"{run}-1"]
     with contextlib.closing(Exchange()) as exchange:
         url = f"http://{docker_machines.stand_ins[0].address}"
-        client = StockClient("s1", StockApi("s1", url), 100, docker_machines.image, exchange)
+        terms = StockTerms(image=docker_machines.image, exchange=exchange)
+        client = StockClient(StockNode("s1", "127.0.0.1", url, 100, loopback=True, terms=terms))
         for slice_id in ids:
             start_slice(client, slice_id, access)
         started = {slice_id: client.state(slice_id).state for slice_id in ids}

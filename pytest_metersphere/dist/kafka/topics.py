@@ -73,8 +73,22 @@ def ensure_control_topic(access: KafkaAccess, limit: float = 10.0) -> Check:
     return _ensured(access, access.control_topic, settings, 0.0, limit)
 
 
+def ensure_jmeter_topic(access: KafkaAccess, name: str, limit: float = 10.0) -> Check:
+    """Make a topic that JMeters write to if it is not there; one of MeterSphere's own is taken as it is.
+
+    What comes there is read at once, so that the minute for which some brokers keep it is enough.
+
+    Args:
+        access: how to reach Kafka.
+        name: the topic.
+        limit: seconds to connect.
+    """
+    settings = settings_for(0.0) | {"retention.ms": str(int(CONTROL_RETENTION * 1000))}
+    return _ensured(access, name, settings, None, limit)
+
+
 def _ensured(
-    access: KafkaAccess, name: str, settings: Mapping[str, str], longest_run: float, limit: float
+    access: KafkaAccess, name: str, settings: Mapping[str, str], longest_run: float | None, limit: float
 ) -> Check:
     begin = time.monotonic()
     try:
@@ -87,7 +101,7 @@ def _ensured(
 
 
 def _made_or_found(
-    admin: Admin, name: str, settings: Mapping[str, str], longest_run: float
+    admin: Admin, name: str, settings: Mapping[str, str], longest_run: float | None
 ) -> tuple[str, str]:
     """Return what is to be said of the topic, and what to do; nothing if all is well."""
     topic = admin.topic(name)
@@ -95,7 +109,7 @@ def _made_or_found(
         return _made(admin, name, settings)
     if topic.settings is None:
         return "it is there; its settings may not be read by this user", ""
-    wrong = losses(topic.settings, longest_run)
+    wrong = _unreadable(topic.settings) if longest_run is None else losses(topic.settings, longest_run)
     if wrong:
         return f"the topic {name} would lose frames: {'; '.join(wrong)}", _ALTER.format(name=name)
     why = shortage(topic)
@@ -151,6 +165,14 @@ def _losses(settings: Mapping[str, str], longest_run: float) -> Iterator[str]:
             f"compression.type={settings['compression.type']} packs frames in a way that cannot be unpacked "
             "here; it needs uncompressed"
         )
+
+
+def _unreadable(settings: Mapping[str, str]) -> list[str]:
+    """Return a sentence if a topic packs what is written to it in a way that cannot be unpacked here."""
+    packing = settings.get("compression.type", "producer")
+    if packing in _READABLE:
+        return []
+    return [f"compression.type={packing} packs it in a way that cannot be unpacked here; it needs producer"]
 
 
 def _number(settings: Mapping[str, str], name: str) -> int:

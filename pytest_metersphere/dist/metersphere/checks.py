@@ -14,6 +14,7 @@ from pytest_metersphere import __version__
 from pytest_metersphere.dist.checks import Wanted, clock_check, clock_offset
 from pytest_metersphere.dist.control import CheckCommand, ChecksReport, Commission, EndCommand, Report
 from pytest_metersphere.dist.metersphere.client import environment
+from pytest_metersphere.dist.metersphere.jmeter_checks import jmeter_findings
 from pytest_metersphere.dist.metersphere.link import Link
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import StockNode
@@ -59,15 +60,22 @@ def _findings(node: StockNode, wanted: Wanted) -> Iterator[Check]:
     yield Check(
         name="reachable", ok=True, detail=f"a stock MeterSphere node-controller answers on {node.url}"
     )
-    if node.lack:
-        raise NodeError(node.name, node.lack, kind="stock")
+    lack = node.lack_for(plans=wanted.jmeter, functions=wanted.functions)
+    if lack:
+        raise NodeError(node.name, lack, kind="stock")
     held = api.containers()
     yield Check(name="docker", ok=True, detail=f"answers; containers of ours that run there: {len(held)}")
     assert node.terms.kafka is not None
-    yield from _tried_out(node, api, node.terms.kafka, wanted)
+    stock_jmeter = wanted.jmeter and bool(node.terms.hub.terms.image)
+    if wanted.functions or not stock_jmeter:
+        yield from _tried_out(node, api, node.terms.kafka, wanted, jmeter=wanted.jmeter and not stock_jmeter)
+    if stock_jmeter:
+        yield from jmeter_findings(node, api, node.terms.kafka)
 
 
-def _tried_out(node: StockNode, api: StockApi, kafka: KafkaAccess, wanted: Wanted) -> Iterator[Check]:
+def _tried_out(
+    node: StockNode, api: StockApi, kafka: KafkaAccess, wanted: Wanted, *, jmeter: bool
+) -> Iterator[Check]:
     """Start a container, ask it, and end it."""
     exchange = node.terms.exchange
     link, slice_id, key = exchange.trial(kafka)
@@ -79,6 +87,7 @@ def _tried_out(node: StockNode, api: StockApi, kafka: KafkaAccess, wanted: Wante
             users=0,
             python=wanted.python,
             packages=dict(wanted.packages),
+            jmeter=jmeter,
         )
         number = link.command(slice_id, CheckCommand(request=request))
         commission = Commission(

@@ -31,10 +31,9 @@ from pytest_metersphere.dist.control import (
     StopCommand,
     written,
 )
-from pytest_metersphere.dist.metersphere.exchange import Exchange
 from pytest_metersphere.dist.metersphere.link import Line, Link
 from pytest_metersphere.dist.metersphere.names import container_name
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.node import StockNode, node_info
 from pytest_metersphere.dist.wire import (
     PROTOCOL,
     FrameBatch,
@@ -77,21 +76,13 @@ class StockClient:
         name: the node's name in the pool, used in messages.
     """
 
-    def __init__(self, name: str, api: StockApi, capacity: int, image: str, exchange: Exchange) -> None:
-        """Prepare; nothing is sent yet.
-
-        Args:
-            name: see the class.
-            api: the node-controller.
-            capacity: users that the node may carry.
-            image: what its containers run.
-            exchange: the links to the slices of all runs.
-        """
-        self.name = name
-        self._api = api
-        self._capacity = capacity
-        self._image = image
-        self._exchange = exchange
+    def __init__(self, node: StockNode) -> None:
+        """Prepare; nothing is sent yet."""
+        self.name = node.name
+        self._node = node
+        self._api = node.api
+        self._image = node.terms.image
+        self._exchange = node.terms.exchange
         self._watches: dict[str, _Watch] = {}
 
     def __enter__(self) -> Self:
@@ -103,19 +94,7 @@ class StockClient:
 
     def info(self) -> NodeInfo:
         """Return what the node is and holds: what the pool declares, less what our containers there have."""
-        held = self._api.containers()
-        return NodeInfo(
-            protocol=PROTOCOL,
-            version=pytest_metersphere.__version__,
-            name=self.name,
-            python="",
-            capacity=self._capacity,
-            free=max(0, self._capacity - sum(each.users for each in held)),
-            workers=0,
-            clock=time.time(),
-            pid=0,
-            slices=[each.slice for each in held],
-        )
+        return node_info(self._node)
 
     def start(self, request: StartRequest, bundle: bytes | EncodedBundle) -> SliceInfo:
         """Start a container with a slice; returns when that has said that it is starting.
@@ -126,6 +105,8 @@ class StockClient:
         """
         if request.kafka is None:
             raise NodeError(self.name, "a stock MeterSphere node needs Kafka: set --ms-kafka")
+        if not self._image:
+            raise NodeError(self.name, self._node.lack_for(plans=False, functions=True), kind="stock")
         content = bundle.bundle if isinstance(bundle, EncodedBundle) else bundle
         try:
             link = self._exchange.open(request.run, request.key, request.kafka, content)

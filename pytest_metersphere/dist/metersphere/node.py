@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 
+import pytest_metersphere
 from pytest_metersphere.dist.metersphere.exchange import Exchange
+from pytest_metersphere.dist.metersphere.hub import JMeterHub
 from pytest_metersphere.dist.metersphere.rest import StockApi
 from pytest_metersphere.dist.nodes import Node, SliceClient
-from pytest_metersphere.dist.wire import KafkaAccess
+from pytest_metersphere.dist.wire import PROTOCOL, KafkaAccess, NodeInfo
 from pytest_metersphere.errors import NodeError
 
+_RUNNER_IMAGE = "the image to run there (ini ms_runner_image, or PYTEST_MS_RUNNER_IMAGE)"
 READY_LIMIT = 120.0
 """Seconds that a slice may take to be ready there."""
 
@@ -23,11 +27,18 @@ class StockTerms:
         image: image with its tag that they are to run, empty without one.
         kafka: the Kafka over which its containers are spoken to, None without one.
         exchange: the links to them.
+        hub: what the stock JMeter image needs here, for test plans.
     """
 
     image: str = ""
     kafka: KafkaAccess | None = None
     exchange: Exchange = dataclasses.field(default_factory=Exchange)
+    hub: JMeterHub = dataclasses.field(default_factory=JMeterHub)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.exchange.close()
+        self.hub.close()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +66,16 @@ class StockNode:
         """Return the seconds that a slice may take to be ready."""
         return READY_LIMIT
 
+    @property
+    def tail(self) -> float:
+        """Return that it tells of its load at once."""
+        return 0.0
+
+    @property
+    def pulled(self) -> bool:
+        """Return that its frames come as those of the whole run do."""
+        return False
+
     def rejected(self, run: str) -> int:
         """Return how many records of others claimed to be messages of a run's slices, on all stock nodes."""
         return self.terms.exchange.rejected(run)
@@ -66,8 +87,15 @@ class StockNode:
 
     @property
     def lack(self) -> str:
-        """Return what is missing for load to run there, and how to give it; empty when nothing is."""
-        missing = list(self._missing())
+        """Return what is missing for any load to run there, and how to give it; empty when nothing is."""
+        return self._lacking(self._missing())
+
+    def lack_for(self, *, plans: bool, functions: bool) -> str:
+        """Return what is missing for test plans, for tests in Python, or for both."""
+        return self._lacking([*self._missing(), *self._missing_for(plans=plans, functions=functions)])
+
+    def _lacking(self, found: Iterable[str]) -> str:
+        missing = list(found)
         if not missing:
             return ""
         listed = "; ".join(missing)
@@ -80,8 +108,19 @@ class StockNode:
             yield f"its capacity, as it can't say so itself (in the pool, {self.name}=1000)"
         if self.terms.kafka is None:
             yield "Kafka, over which its container is spoken to (--ms-kafka=HOST:9092)"
-        if not self.terms.image:
-            yield "the image to run there (ini ms_runner_image, or PYTEST_MS_RUNNER_IMAGE)"
+        if not self.terms.image and not self.terms.hub.terms.image:
+            yield _RUNNER_IMAGE
+
+    def _missing_for(self, *, plans: bool, functions: bool) -> Iterator[str]:
+        stock_jmeter = plans and bool(self.terms.hub.terms.image)
+        if self.terms.hub.terms.image and not self.terms.image and (functions or not stock_jmeter):
+            yield _RUNNER_IMAGE
+        kafka = self.terms.kafka
+        if stock_jmeter and kafka is not None and (kafka.tls or kafka.sasl):
+            yield (
+                "a listener of Kafka without login and TLS, as the JMeter image knows neither (or no"
+                " ms_jmeter_image, and JMeter in the runner image)"
+            )
 
     def connect(self) -> SliceClient:
         """Return a new client of the node, for use in one thread (NodeError when something is missing)."""
@@ -89,7 +128,24 @@ class StockNode:
 
         if self.lack or self.capacity is None:
             raise NodeError(self.name, self.lack, kind="stock")
-        return StockClient(self.name, self.api, self.capacity, self.terms.image, self.terms.exchange)
+        return StockClient(self)
+
+
+def node_info(node: StockNode) -> NodeInfo:
+    """Return what a stock node is and holds: what the pool declares, less what our containers there have."""
+    held, capacity = node.api.containers(), node.capacity or 0
+    return NodeInfo(
+        protocol=PROTOCOL,
+        version=pytest_metersphere.__version__,
+        name=node.name,
+        python="",
+        capacity=capacity,
+        free=max(0, capacity - sum(each.users for each in held)),
+        workers=0,
+        clock=time.time(),
+        pid=0,
+        slices=[each.slice for each in held],
+    )
 
 
 def stock_twin(node: Node, terms: StockTerms) -> StockNode | None:

@@ -52,6 +52,25 @@ def references(element: Element, names: Names) -> Iterator[Reference]:
             yield Reference(element, _known(element, found[2].strip(), names))
 
 
+def move_references(element: Element, names: Names, moved: Callable[[str], str]) -> None:
+    """Let an element read its files elsewhere: `moved` returns where, by their names.
+
+    Raises:
+        JmxError: a name is not known before the plan runs.
+    """
+    if element.tag.rpartition(".")[2] in _OUTPUT:
+        return
+    for below in element.iter():
+        assert isinstance(below, Element)
+        text = below.text or ""
+        if text.strip() and below.get("name") in _FILE_PROPERTIES:
+            below.text = moved(_known(element, text.strip(), names))
+        elif "${__" in text:
+            below.text = _FILE_FUNCTION.sub(
+                lambda found: f"${{__{found[1]}({moved(_known(element, found[2].strip(), names))}", text
+            )
+
+
 def refuse_row_functions(element: Element) -> None:
     """Refuse functions that hand out a file's rows to all threads of one JMeter (JmxError)."""
     for below in element.iter():

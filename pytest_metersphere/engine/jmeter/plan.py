@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from pytest_metersphere.engine.jmeter.data import CSV, DataSets, Read, references, refuse_row_functions
+from pytest_metersphere.engine.jmeter.data import (
+    CSV,
+    DataSets,
+    Read,
+    move_references,
+    references,
+    refuse_row_functions,
+)
 from pytest_metersphere.engine.jmeter.document import Element, JmxError, new_element, read_xml, write_xml
 from pytest_metersphere.engine.jmeter.groups import (
     ONCE_A_NODE,
@@ -105,6 +112,22 @@ class JmxPlan:
         found = [ref.name for place in tree.places for ref in references(place.element, tree.names)]
         return list(dict.fromkeys(found))
 
+    def transactions(self) -> list[str]:
+        """Return the names of its Transaction Controllers; what only the running plan knows is in `${…}`."""
+        tree = self._tree
+        return [
+            tree.names.resolved(place.element.get("testname", ""))
+            for place in tree.places
+            if _kind(place.element) == "TransactionController"
+        ]
+
+    def moved(self, moved: Callable[[str], str]) -> bytes:
+        """Return the plan with its files elsewhere: `moved` returns where, by the names of `files`."""
+        tree = self._read()
+        for place in tree.places:
+            move_references(place.element, tree.names, moved)
+        return write_xml(tree.root)
+
     def divided(self, share: Share, curve: Curve | None, read: Read) -> Divided:
         """Return what a node with a share of the users runs.
 
@@ -166,7 +189,7 @@ class _Tree:
 
     def __init__(self, root: Element, properties: Mapping[str, str]) -> None:
         self.root = root
-        self.test_plan, self.top = _plan_of(root)
+        self.test_plan, self.top = plan_of(root)
         self.names = Names(_variables(self.test_plan, self.top), properties)
         self.places = list(_places(self.top))
         self.groups = [main_group(place.element, self.names) for place in self.places if _is_main(place)]
@@ -208,7 +231,7 @@ def _check(tree: _Tree, *, with_hosts: bool) -> None:
             )
 
 
-def _plan_of(root: Element) -> tuple[Element, Element]:
+def plan_of(root: Element) -> tuple[Element, Element]:
     """Return the TestPlan of a file and the hashTree with what it holds."""
     top = next(child for child in children(root) if child.tag == "hashTree")
     for element, tree in pairs(top):

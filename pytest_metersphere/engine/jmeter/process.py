@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_metersphere.engine.jmeter.home import Home
+from pytest_metersphere.engine.jmeter.properties import properties_text
 from pytest_metersphere.engine.jmeter.results import PROPERTIES, Row, Rows, Summary
 from pytest_metersphere.engine.memory import oom_kills
 from pytest_metersphere.errors import MeterSphereError
@@ -253,7 +254,7 @@ class JMeter:
 
 def _command(home: Home, task: Task, log: Path, fifo: Path) -> list[str]:
     settings = task.scratch / "scenario.properties"
-    settings.write_text("".join(f"{_key(name)}={_value(value)}\n" for name, value in task.properties.items()))
+    settings.write_text(properties_text(task.properties))
     port = _FIRST_PORT + int.from_bytes(os.urandom(4), "big") % (_LAST_PORT - _FIRST_PORT)
     properties = PROPERTIES | {
         "summariser.name": "ms-summary",
@@ -283,19 +284,6 @@ def _java_arguments() -> list[str]:
         return shlex.split(text)
     except ValueError as error:
         raise JMeterError(f"JVM_ARGS={text!r} cannot be understood: {error}") from None
-
-
-def _key(text: str) -> str:
-    return re.sub(r"([\\ :=#!\t])", r"\\\1", _value(text))
-
-
-def _value(text: str) -> str:
-    """Return a text as it stands behind `=` in a Java properties file."""
-    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    escaped = re.sub(r"^ ", r"\\ ", escaped)
-    units = escaped.encode("utf-16-be")
-    codes = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
-    return "".join(chr(code) if 32 <= code < 127 else f"\\u{code:04x}" for code in codes)
 
 
 def _ending(code: int | None) -> str:

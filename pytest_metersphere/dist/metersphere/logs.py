@@ -1,0 +1,114 @@
+"""Lines of JMETER_LOGS: what JMeters log, and what node-controllers say of their containers.
+
+A line is `<reportId> <resourceId> <resourceIndex> <text>`; what has the resource id `none` is not from
+JMeter. Lines may be missing, come twice, or be cut at their end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pytest_metersphere.engine.jmeter.results import Summary
+
+MAX_RECORD = 1 << 20
+"""Bytes above which a record is not even looked at."""
+LAST_LINES = 200
+"""Lines that are kept of a JMeter's log."""
+MAX_LINE = 2000
+"""Characters that are kept of a line."""
+
+_HEAD = re.compile(r"(\S+) (\S+) (-?\d{1,9}) (.*)", re.ASCII)
+_NOT_JMETER = "none"
+_ENDED = "Notifying test listeners"
+_REMOVED = "Remove container"
+_SUMMARY = re.compile(r"ms-summary\s*=\s*(\d{1,18}) in .*?Err:\s*(\d{1,18})\s*\(")
+_TROUBLES = (
+    (
+        "There is insufficient memory for the Java Runtime Environment to continue",
+        "Java had not enough memory",
+    ),
+    ("Problem loading XML from", "JMeter could not load the test plan"),
+    ("Caused by: java.lang.IllegalArgumentException: File", "JMeter misses a file"),
+    ("Unable to get local host IP address", "JMeter does not find the address of its own host"),
+    ("java.lang.OutOfMemoryError", "Java's heap was too small"),
+    ("java.lang.ClassNotFoundException", "JMeter misses a plugin"),
+    ("CannotResolveClassException", "JMeter misses a plugin"),
+)
+
+
+class Line(NamedTuple):
+    """A line of the topic.
+
+    Attributes:
+        report: whose it is.
+        resource: id of the resource, `none` when it is not from a JMeter.
+        text: what is said.
+    """
+
+    report: str
+    resource: str
+    text: str
+
+
+def read_lines(record: bytes) -> Iterator[Line]:
+    """Yield the lines of a record; one without a head belongs to the one before, and the first to nobody."""
+    if len(record) > MAX_RECORD:
+        return
+    head: tuple[str, str] | None = None
+    for text in record.decode("utf-8", "replace").splitlines():
+        found = _HEAD.fullmatch(text)
+        if found is not None:
+            head = (found[1], found[2])
+            yield Line(*head, found[4])
+        elif head is not None and text.strip():
+            yield Line(*head, text)
+
+
+class JMeterLog:
+    """What the log of one JMeter has told so far.
+
+    Attributes:
+        spoke: a line of JMeter's own has come.
+        ended: JMeter said that its test has ended; rows may still come.
+        removed: the node-controller said that the container has ended.
+        summary: the last that JMeter's own summary said, None before it said anything.
+        trouble: the first line that tells of a failure, with what it means; empty without one.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.spoke = self.ended = self.removed = False
+        self.summary: Summary | None = None
+        self.trouble = ""
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+
+    def add(self, line: Line) -> None:
+        """Take a line, perhaps not for the first time."""
+        text = line.text[:MAX_LINE]
+        if line.resource == _NOT_JMETER:
+            self.removed = self.removed or text.startswith(_REMOVED)
+        else:
+            self._last.append(text)
+            self.spoke = True
+            self.ended = self.ended or _ENDED in text
+            self._note_summary(text)
+        if not self.trouble:
+            meaning = next((meaning for words, meaning in _TROUBLES if words in text), "")
+            self.trouble = f"{meaning}: {text.strip()[:300]}" if meaning else ""
+
+    @property
+    def last_lines(self) -> str:
+        """Return the last lines that JMeter itself wrote."""
+        return "\n".join(self._last)
+
+    def _note_summary(self, text: str) -> None:
+        found = _SUMMARY.search(text)
+        if found is None:
+            return
+        said = Summary(int(found[1]), int(found[2]))
+        # it only ever grows, whatever order lines come in
+        if self.summary is None or said.samples >= self.summary.samples:
+            self.summary = said
