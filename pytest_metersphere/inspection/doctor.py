@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -136,7 +137,14 @@ def _checked(place: Place, node: Node | None, wanted: Wanted, terms: StockTerms)
     """Check a node, as a stock MeterSphere one if that is what it is; nothing when its name means nothing."""
     if node is None:
         return []
-    return check(node if place.spec.local else stock_twin(node, terms) or node, wanted)
+    stock = None if place.spec.local else stock_twin(node, terms)
+    if stock is not None:
+        # what will run there nobody knows yet: each image that is named is tried
+        plans = bool(terms.hub.terms.image)
+        return check(
+            stock, dataclasses.replace(wanted, jmeter=plans, functions=bool(terms.image) or not plans)
+        )
+    return check(node, wanted)
 
 
 def _lost(place: Place) -> Check:

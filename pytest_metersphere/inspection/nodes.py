@@ -13,6 +13,7 @@ from pytest_metersphere.dist.checks import CLOCK_LIMIT, clock_offset
 from pytest_metersphere.dist.fleet import Fleet
 from pytest_metersphere.dist.kafka.brokers import join_address
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.hub import JMeterHub, JMeterTerms
 from pytest_metersphere.dist.metersphere.names import Container
 from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms, stock_twin
 from pytest_metersphere.dist.metersphere.rest import DOCKER_DOWN
@@ -77,7 +78,8 @@ def remote_node(spec: NodeSpec, target: Target) -> Node:
 
 def stock_terms(target: Target) -> StockTerms:
     """Return what there is for stock nodes."""
-    return StockTerms(target.runner_image, target.kafka)
+    hub = JMeterHub(JMeterTerms(**msgspec.structs.asdict(target.jmeter)))
+    return StockTerms(target.runner_image, target.kafka, hub=hub)
 
 
 def own_words(name: str, message: object) -> str:

@@ -15,7 +15,7 @@ from pytest_metersphere.dist.kafka.brokers import read_access
 from pytest_metersphere.dist.pool import Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import Settings, add_options, resolve
+from pytest_metersphere.options import Settings, StockJMeterSettings, add_options, resolve
 
 _OPTIONS = {"ms_pool": "--ms-pool", "ms_kafka": "--ms-kafka"}
 _OURSELVES = ("metersphere", "pytest_metersphere.plugin")
@@ -39,6 +39,7 @@ class Target:
         token: what the nodes ask for.
         cafile: file of the certificates that vouch for the nodes, None for plain HTTP.
         runner_image: image that stock nodes are to run, empty without one.
+        jmeter: what was set for test plans on them.
     """
 
     pool: Pool | None
@@ -46,6 +47,7 @@ class Target:
     token: str = dataclasses.field(repr=False, default="")
     cafile: str | None = None
     runner_image: str = ""
+    jmeter: StockJMeterSettings = dataclasses.field(default_factory=StockJMeterSettings)
 
     @property
     def empty(self) -> bool:
@@ -80,7 +82,7 @@ def read_target(options: list[str]) -> Target:
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     token = settings.token.reveal() if settings.token else ""
-    return Target(pool, kafka, token, settings.node_cafile, settings.runner_image)
+    return Target(pool, kafka, token, settings.node_cafile, settings.runner_image, settings.jmeter)
 
 
 def read_settings(options: list[str]) -> Settings:

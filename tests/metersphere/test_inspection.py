@@ -13,7 +13,9 @@ from pytest_metersphere.dist.metersphere.rest import StockApi
 from pytest_metersphere.inspection.values import DoctorReport, StatusReport
 from tests.fakes.certificates import Authority
 from tests.fakes.nodes import free_port
+from tests.metersphere.actor import Script, command
 from tests.metersphere.engines import ProcessEngine
+from tests.metersphere.jmx import new_topics
 from tests.metersphere.sessions import IMAGE
 from tests.metersphere.stand_in import StandIn
 from tests.plugin.commands import run_command
@@ -136,6 +138,37 @@ def test_doctor_tries_a_stock_node_out(stand_in: StandIn, env: dict[str, str], t
         *("reachable", "docker", "image", "kafka", "clock", "protocol", "version", "folder", "python")
     ]
     assert len(stand_in.started) == 1
+    assert stand_in.names() == []
+
+
+def test_doctor_tries_the_jmeter_image_out(
+    stand_in: StandIn, processes: ProcessEngine, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Beside ours, or alone, the image for test plans is started, calls back, and its rows and log come."""
+    processes.known["jmeter:1"] = command(Script(samples=0))
+    metrics, log = new_topics()
+    env |= {
+        "PYTEST_MS_JMETER_IMAGE": "jmeter:1",
+        "PYTEST_MS_METRICS_TOPIC": metrics,
+        "PYTEST_MS_LOG_TOPIC": log,
+    }
+    for image, more in ((IMAGE, ["image", "kafka"]), ("", [])):
+        (tmp_path / "pytest.ini").write_text(f"[pytest]\nms_runner_image = {image}\n")
+        options = ("doctor", f"--ms-pool=a@{stand_in.address}=9", "--json")
+        done = run_command(*options, folder=tmp_path, env=env)
+        found = msgspec.json.decode(done.out, type=DoctorReport).checks
+        names = [one.name for one in found if one.subject == "node a"]
+
+        assert done.code == 0, done.text
+        assert all(one.ok for one in found)
+        assert names[:2] == ["reachable", "docker"]
+        assert set(more) <= set(names)
+        assert [name for name in names if name in ("jmeter image", "callback", "rows", "log")] == [
+            "jmeter image",
+            "callback",
+            "rows",
+            "log",
+        ]
     assert stand_in.names() == []
 
 

@@ -56,10 +56,10 @@ def ordinary(scenario: Inner) -> Inner:
 
 
 def test_auto_checks_when_a_scenario_is_selected(scenario: Inner, stranger: Stranger) -> None:
-    """What listens there is told apart from a node-controller by its first answer."""
+    """What listens there is told apart from node-controllers, ours and stock ones, by its first answers."""
     message = scenario.refuses(f"--ms-pool=far@{stranger.address}=9")
 
-    assert stranger.asked == ["/status"]
+    assert stranger.asked == ["/v1/node", "/status"]
     assert mentions(message, f"node far: what listens on http://{stranger.address} is no node-controller")
 
 
@@ -78,7 +78,7 @@ def test_always_checks_without_a_scenario_too(ordinary: Inner, stranger: Strange
     )
 
     assert "is no node-controller" in message
-    assert stranger.asked == ["/status"]
+    assert stranger.asked == ["/v1/node", "/status"]
 
 
 def test_always_lets_ordinary_tests_run_when_all_is_well(ordinary: Inner) -> None:
@@ -94,7 +94,7 @@ def test_off_goes_straight_to_the_plan(scenario: Inner, stranger: Stranger) -> N
     """Free capacity is still asked for, as no plan can be made without it."""
     message = scenario.refuses(f"--ms-pool=far@{stranger.address}=9", "--ms-preflight=off")
 
-    assert stranger.asked == ["/v1/node"]
+    assert stranger.asked == ["/v1/node", "/v1/node"]
     assert "is no node-controller" in message
 
 
@@ -106,11 +106,12 @@ def test_variable_and_ini_are_heard(
     args = [f"--ms-pool=far@{stranger.address}=9", "-k", "ordinary"]
 
     ordinary.refuses(*args)
-    assert len(stranger.asked) == 1
+    assert len(stranger.asked) == 2
     monkeypatch.setenv("PYTEST_MS_PREFLIGHT", "auto")
     assert ordinary.run(*args).ret == 0
-    ordinary.refuses(*args, "--ms-preflight=always")
     assert len(stranger.asked) == 2
+    ordinary.refuses(*args, "--ms-preflight=always")
+    assert len(stranger.asked) == 4
 
 
 @pytest.mark.parametrize(("text", "hint"), [("allways", "did you mean 'always'?"), ("no", ""), ("", "")])

@@ -30,7 +30,7 @@ from pytest_metersphere.metrics.histogram import Histogram, bucket_of
 
 MAX_LEAD = 60
 """Seconds that a row may be ahead of the time since go; one from later is garbage."""
-MAX_WAITING = 200_000
+MAX_WAITING = 50_000
 """Rows that are kept until it is known when the load began."""
 
 _MAX_LABEL = 200

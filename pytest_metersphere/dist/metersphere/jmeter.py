@@ -25,6 +25,8 @@ from pytest_metersphere.engine.jmeter.results import Summary
 
 SETTLING = 1.5
 """Seconds after a second in which most of its rows come; the others go out by themselves."""
+CUT_EVERY = 0.5
+"""Seconds between two times at which frames are made: when rows are late, each has some of many seconds."""
 INCARNATION = 1
 """There is never a second container of a slice."""
 _BATCH = 4 << 20
@@ -91,6 +93,7 @@ class JMeterSlice:
         self._log = JMeterLog()
         self._press = Press(identity.run, identity.slice, INCARNATION)
         self._frames: deque[tuple[int, bytes]] = deque()
+        self._cut_at = 0.0
         self._downloads = 0
         self._asked_ready = False
         self._at_gate = 0
@@ -176,9 +179,9 @@ class JMeterSlice:
     def take_rows(self, rows: list[Pair]) -> None:
         """Take rows of its report id."""
         with self.changed:
+            # nobody is woken for these: there may be a hundred times a second
             self.heard_at = time.monotonic()
             self._counting.add(rows, self.elapsed)
-            self.changed.notify_all()
 
     def take_line(self, line: Line) -> None:
         """Take a line of the log with its report id."""
@@ -254,6 +257,8 @@ class JMeterSlice:
     def doubts(self) -> Iterator[str]:
         """Yield why what was counted cannot be believed, once it is over."""
         said, seen = self._log.summary, self._counting.seen
+        if self._hub.trouble:
+            yield f"what it sent last may not have been read, as Kafka is in trouble: {self._hub.trouble}"
         if said is None:
             yield (
                 f"JMeter's own summary did not come over {self._hub.terms.log_topic}, so its "
@@ -268,11 +273,15 @@ class JMeterSlice:
             yield "JMeter ran to its end without a single sample"
 
     def cut(self) -> None:
-        """Make frames of the seconds that are over."""
+        """Make frames of the seconds that are over, and of late rows, unless that was done a moment ago."""
         with self.changed:
+            now = time.monotonic()
+            if now - self._cut_at < CUT_EVERY:
+                return
+            self._cut_at = now
             self._keep(self._counting.take(math.floor(self.elapsed - SETTLING)))
 
-    def finish(self, *, stopped: bool, reason: str = "") -> Manifest:
+    def finish(self, *, stopped: bool) -> Manifest:
         """Make frames of all that is left, and return how it ended."""
         with self.changed:
             self._keep(self._counting.rest())
@@ -283,7 +292,7 @@ class JMeterSlice:
                 ended_at=self._counting.last_end,
                 ends=[self._counting.last_end],
                 stopped=stopped,
-                reason=reason,
+                reason="it was told to stop" if stopped else "",
                 doubts=[] if stopped else list(self.doubts()),
                 totals=self._counting.totals,
             )

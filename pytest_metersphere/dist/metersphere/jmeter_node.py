@@ -158,14 +158,15 @@ class JMeterClient:
         assert part.share is not None, "a test plan's part has a share"
         assert request.kafka is not None, "a stock node without Kafka has a lack"
         identity = new_identity(request.slice, self.name, container_name(request.slice, request.users))
+        jmeter = JMeterSlice(identity, self._hub, request.key, part.scenario.profile.warmup)
+        # from here on `delete` finds it
+        self._slices[request.slice] = held = _Held(jmeter, request.users)
+        terms = self._hub.terms
         try:
             self._hub.open(request.kafka)
-            jmeter = JMeterSlice(identity, self._hub, request.key, part.scenario.profile.warmup)
             url = admitted(self._node, jmeter)
             reporting = reporting_of(identity, url, request.kafka, self._hub)
-            terms = self._hub.terms
             jmeter.offer(package_for(part.scenario, part.share, terms.root, reporting, terms.attached))
-            self._slices[request.slice] = held = _Held(jmeter, request.users)
             self._api.start(terms.image, environment(identity, url, request.kafka, self._hub))
         except BrokerError as error:
             raise NodeError(self.name, f"Kafka: {error}") from None
@@ -280,10 +281,11 @@ class JMeterClient:
             elif jmeter.says_ended and quiet > QUIET:
                 # it does not come to its end by itself
                 self._api.stop(jmeter.identity.container)
-        except NodeError as error:
+        except NodeError:
+            # as long as rows or log come, the node-controller is not missed
             if jmeter.says_ended and quiet > QUIET:
                 held.gone_at = now
-            elif error.kind != "no answer" or quiet > _SILENCE:
+            elif quiet > _SILENCE:
                 raise
 
     def _has_all(self, held: _Held, gone_at: float) -> bool:
@@ -300,7 +302,7 @@ class JMeterClient:
         if jmeter.went_at is None:
             held.failure = f"its JMeter container ended before go{trouble or self._why_not_begun(jmeter)}"
         elif held.stopped or jmeter.ended_soundly:
-            held.manifest = jmeter.finish(stopped=held.stopped, reason="it was told to stop")
+            held.manifest = jmeter.finish(stopped=held.stopped)
         else:
             jmeter.finish(stopped=True)
             killed = "; it was killed by hand, or for want of memory (dmesg there tells)"
