@@ -65,7 +65,7 @@ def row(number: int, rng: random.Random, load: int) -> bytes:
     failed = number % 100 == 99
     found: dict[str, object] = {
         "test.id": IDENTITY.container,
-        "test.name": IDENTITY.container,
+        "test.name": "ms-load",
         "test.reportId": REPORT,
         "TestElement.name": "Thread-17",
         "SampleLabel": GATE if number == 0 else f"GET /shop/page-{number % LABELS}",

@@ -209,7 +209,7 @@ def test_a_container_that_dies(project: Project, machines: Played) -> None:
         done = session.end()
 
     result = done.scenario("test_shop")
-    assert result.verdict == "invalid"
+    assert result.verdict == "invalid", done.text
     (reason,) = result.validity.reasons
     assert reason.startswith("node s2: its JMeter container is gone before its test had ended"), reason
 

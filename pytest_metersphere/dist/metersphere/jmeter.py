@@ -279,7 +279,11 @@ class JMeterSlice:
             if now - self._cut_at < CUT_EVERY:
                 return
             self._cut_at = now
-            self._keep(self._counting.take(math.floor(self.elapsed - SETTLING)))
+            before = math.floor(self.elapsed - SETTLING)
+            if self.says_ended:
+                # rows may still come, but no more load
+                before = min(before, math.ceil(self._counting.last_end))
+            self._keep(self._counting.take(before))
 
     def finish(self, *, stopped: bool) -> Manifest:
         """Make frames of all that is left, and return how it ended."""

@@ -157,7 +157,7 @@ def _listener_parameters(reporting: Reporting) -> dict[str, str]:
         "kafka.client.id": "JMeterKafkaBackendListener",
         "kafka.connections.max.idle.ms": "180000",
         "test.id": reporting.test_id,
-        "test.name": reporting.test_id,
+        "test.name": "ms-load",
         "test.reportId": reporting.report_id,
     }
 

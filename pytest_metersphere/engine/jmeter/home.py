@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import JMETER_HOME
 
-HOME_VARIABLE = JMETER_HOME
+HOME_VARIABLE = "PYTEST_MS_JMETER_HOME"  # that of options, whose module loads pytest
 OLDEST = (5, 0)
 
 _JAR = Path("bin", "ApacheJMeter.jar")
