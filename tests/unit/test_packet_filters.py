@@ -15,6 +15,7 @@ from pytest_metersphere.inspection.rules import Block, Connection, all_of, any_o
 HERE = Connection("10.0.0.5", 9092, here=True)
 AWAY = Connection("10.0.0.5", 9092, here=False)
 Statements = list[dict[str, Any]]
+DROP: Statements = [{"drop": None}]
 PORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 
 
@@ -103,7 +104,8 @@ def test_a_rule_of_nftables_that_is_about_it(condition: Any, end: Any) -> None:
 )
 def test_a_rule_of_nftables_that_is_not(condition: Any) -> None:
     """It stops nothing."""
-    assert by_nft([condition, {"drop": None}]) == []
+    rule: Statements = [condition, {"drop": None}]
+    assert by_nft(rule) == []
 
 
 def test_a_rule_that_may_be_about_it() -> None:
@@ -112,7 +114,7 @@ def test_a_rule_that_may_be_about_it() -> None:
     limited: Statements = [{"limit": {"rate": 10}}, match(PORT, 9092), {"drop": None}]
     sure: Statements = [match(PORT, 9092), {"drop": None}]
 
-    assert by_nft([unknown, {"drop": None}], hook="output", at=AWAY) == []
+    assert by_nft([unknown, *DROP], hook="output", at=AWAY) == []
     assert [block.certain for block in by_nft(limited)] == [False]
     assert [(block.certain, block.command[-1]) for block in by_nft(limited, sure)] == [
         (True, "2"),
@@ -122,13 +124,12 @@ def test_a_rule_that_may_be_about_it() -> None:
 
 def test_what_is_accepted_before_is_not_stopped() -> None:
     """Perhaps accepted is not certainly stopped."""
-    sure: list[dict[str, Any]] = [match(PORT, 9092), {"accept": None}]
-    perhaps: list[dict[str, Any]] = [{"limit": {"rate": 10}}, {"accept": None}]
-    drop: list[dict[str, Any]] = [{"drop": None}]
+    sure: Statements = [match(PORT, 9092), {"accept": None}]
+    perhaps: Statements = [{"limit": {"rate": 10}}, {"accept": None}]
 
-    assert by_nft(sure, drop) == []
-    assert [block.certain for block in by_nft(perhaps, drop)] == [False]
-    assert [block.certain for block in by_nft(drop, sure)] == [True]
+    assert by_nft(sure, DROP) == []
+    assert [block.certain for block in by_nft(perhaps, DROP)] == [False]
+    assert [block.certain for block in by_nft(DROP, sure)] == [True]
 
 
 @pytest.mark.parametrize("policy", ["accept", "drop"])
