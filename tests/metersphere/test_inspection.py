@@ -114,7 +114,7 @@ def test_doctor_tries_the_jmeter_image_out(
         (tmp_path / "pytest.ini").write_text(f"[pytest]\nms_runner_image = {image}\n")
         options = ("doctor", f"--ms-pool=a@{stand_in.address}=9", "--json")
         done = run_command(*options, folder=tmp_path, env=env)
-        found = msgspec.json.decode(done.out, type=DoctorReport).findings
+        found = msgspec.json.decode(done.out, type=DoctorReport).checks
         names = [one.name for one in found if one.subject == "node a"]
 
         assert done.code == 0, done.text
