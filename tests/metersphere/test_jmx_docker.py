@@ -17,6 +17,7 @@ from tests.metersphere.engines import DockerEngine
 from tests.metersphere.jmeter_image.build import jmeter_image
 from tests.metersphere.jmx import (
     FAST_HEAP,
+    SHOP,
     JMeterMachines,
     assert_closed,
     log_sender,
@@ -25,6 +26,7 @@ from tests.metersphere.jmx import (
     shop,
 )
 from tests.metersphere.sessions import begin
+from tests.metersphere.stage import stage, when
 from tests.metersphere.stand_in import StandIn
 from tests.plugin.projects import Project
 from tests.plugin.remote import TOKEN, remote_node
@@ -103,7 +105,10 @@ def test_files_of_a_plan(tmp_path: Path, machines: JMeterMachines, target: Targe
     rows = csv("data/users.csv", recycle=False)
     asks = http("/user/${name}", says("delivered"), name="ask")
     greets = http("/say/${__FileToString(words/greeting.txt)}", name="greet")
-    project.write("plans/shop.jmx", plan(threads(rows, pause(10), asks, greets, count=2, loops=-1)))
+    # what holds for the whole plan, holds for its gate as well, and must not keep that shut
+    everywhere = says("queued")
+    group = threads(rows, pause(10), asks, greets, count=2, loops=-1)
+    project.write("plans/shop.jmx", plan(everywhere, group))
     project.write("plans/data/users.csv", "name\n" + "\n".join(f"u{number}" for number in range(20)))
     project.write("plans/words/greeting.txt", "").write_text("hello")
     project.write(
@@ -145,3 +150,17 @@ def test_a_container_that_is_killed(tmp_path: Path, machines: JMeterMachines, ta
     (reason,) = result.validity.reasons
     assert reason.startswith("node s2: its JMeter container is gone before its test had ended"), reason
     assert [one.name for one in result.nodes if one.status == "lost"] == ["s2"]
+
+
+def test_pytest_is_gone_before_go(
+    tmp_path: Path, kafka: str, docker_engine: Engine, jmeter_image: str, target: Target
+) -> None:
+    """A JMeter that waits at its gate ends without a request when nobody is there to open it."""
+    engine = DockerEngine(docker_engine.client.api)
+    with stage(tmp_path, SHOP, kafka, engine, jmeter_image, target.port) as one:
+        client = one.begin()
+        assert when(client, "starting", 120.0).state == "ready"
+        one.hub.close()
+        eventually(lambda: not one.stand_in.names("running"), "the end of the container", 30.0)
+
+    assert target.count == 0
