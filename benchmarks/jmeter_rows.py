@@ -137,23 +137,25 @@ def new_slice() -> tuple[JMeterHub, JMeterSlice]:
 
 
 def consume(address: str, topic: str, count: int, reader: ReaderName) -> dict[str, float]:
-    """Read and count rows on one core; return CPU seconds, and the memory before and after in MiB."""
+    """Read and count rows on one core; return CPU seconds, and memory before, half way and after (MiB)."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     hub, jmeter = new_slice()
     start = dict.fromkeys(range(PARTITIONS), 0)
     before = cpu_seconds()
-    begin_memory = memory()
+    sizes = [memory()]
     follower = Follower(KafkaAccess(servers=(address,)), topic, hub.take_rows, start, reader=reader)
     after = 0
     while jmeter.counted.samples + jmeter.rejected < count:
         time.sleep(0.1)
         jmeter.cut()
         after = jmeter.frames(after, None).last_sequence
+        if len(sizes) == 1 and jmeter.counted.samples > count // 2:
+            sizes.append(memory())
     spent = cpu_seconds() - before
     follower.close()
     assert jmeter.rejected == 0, jmeter.rejected
-    return {"cpu": spent, "before": begin_memory, "after": memory()}
+    return {"cpu": spent, "before": sizes[0], "half": sizes[-1], "after": memory()}
 
 
 def memory() -> float:
@@ -211,15 +213,17 @@ def measure(address: str, arguments: argparse.Namespace) -> Iterator[str]:
         admin.create(topic, PARTITIONS, 1, settings_for(0.0))
     produce(access, topic, count, LOAD)
     readers = ["kafka-python", *(["confluent-kafka"] if importlib.util.find_spec("confluent_kafka") else [])]
-    yield "| rows read with | rows a second of one core | CPU us a row | memory before / after |"
+    yield "| rows read with | rows a second of one core | CPU us a row | memory before, half way, after |"
     yield "| --- | --- | --- | --- |"
     turns = [
         {name: in_a_process(address, topic, count, name) for name in readers} for _ in range(arguments.turns)
     ]
     for name in readers:
         cpu = statistics.median(turn[name]["cpu"] for turn in turns)
-        before, after = (max(turn[name][key] for turn in turns) for key in ("before", "after"))
-        yield f"| {name} | {count / cpu:,.0f} | {cpu / count * 1e6:.1f} | {before:.0f} / {after:.0f} MiB |"
+        sizes = "{:.0f}, {:.0f}, {:.0f}".format(
+            *(max(turn[name][key] for turn in turns) for key in ("before", "half", "after"))
+        )
+        yield f"| {name} | {count / cpu:,.0f} | {cpu / count * 1e6:.1f} | {sizes} MiB |"
     rows_size = topic_size(KafkaAccess(servers=(address,), prefix=access.prefix), topic) / count * 1e6
     ours = frames_size(access, count) / count * 1e6
     yield ""

@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from pytest_metersphere.dist.collect import Collector, SliceData
-from pytest_metersphere.dist.metersphere.exchange import Exchange
-from pytest_metersphere.dist.metersphere.hub import JMeterHub, JMeterTerms
-from pytest_metersphere.dist.metersphere.jmeter_node import JMeterClient, JMeterNode
-from pytest_metersphere.dist.metersphere.node import StockNode, StockTerms
-from pytest_metersphere.dist.wire import KafkaAccess, Manifest, SliceInfo, StartRequest
-from pytest_metersphere.engine.jmeter.share import Share
-from pytest_metersphere.engine.messages import Part
+from pytest_metersphere.dist.metersphere.jmeter_node import JMeterClient
+from pytest_metersphere.dist.wire import Manifest
 from pytest_metersphere.errors import NodeError
-from pytest_metersphere.scenario.model import Jmx
-from tests.fakes.nodes import KEY, eventually, scenario, start_request
+from tests.fakes.nodes import KEY, eventually
 from tests.metersphere.actor import ENDED, Script, command
 from tests.metersphere.engines import ProcessEngine
-from tests.metersphere.jmx import IMAGE, SHOP, log_sender, new_topics
-from tests.metersphere.stand_in import StandIn
+from tests.metersphere.jmx import IMAGE, SHOP
+from tests.metersphere.stage import RUN, SLICE, Stage, when
+from tests.metersphere.stage import stage as staged
 
 pytestmark = pytest.mark.needs_kafka
-RUN = "00112233445566aa"
-SLICE = f"{RUN}-0"
 
 
-@dataclasses.dataclass
-class Stage:
-    """A stock node, and what its containers play."""
+class Played(Stage):
+    """One whose containers are played."""
 
-    engine: ProcessEngine
-    stand_in: StandIn
-    node: JMeterNode
-    kafka: KafkaAccess
-
-    def begin(self, script: Script) -> JMeterClient:
+    def play(self, script: Script) -> JMeterClient:
         """Start a slice."""
+        assert isinstance(self.engine, ProcessEngine)
         self.engine.known[IMAGE] = command(script)
-        client = self.node.connect()
-        client.start(self._request(), b"")
-        return client
-
-    def _request(self) -> StartRequest:
-        jmx = Jmx(path="shop.jmx", properties={"port": "1"})
-        part = Part(
-            scenario=msgspec.structs.replace(scenario(), jmx=jmx),
-            users=[1, 2, 3],
-            share=Share(users=3, before=0, total=3, node=0, nodes=1),
-        )
-        plain = start_request(SLICE, 3, parts=[part])
-        return msgspec.structs.replace(plain, run=RUN, kafka=self.kafka)
+        return self.begin()
 
     def go(self, script: Script) -> JMeterClient:
         """Start a slice, wait until it is ready, and let it go."""
-        client = self.begin(script)
+        client = self.play(script)
         assert when(client, "starting").state == "ready"
         client.go(SLICE)
         return client
@@ -82,27 +57,14 @@ class Whole:
 
 
 @pytest.fixture
-def stage(kafka: str, tmp_path: Path) -> Iterator[Stage]:
-    """Return a stock node for a plan."""
-    (tmp_path / "shop.jmx").write_text(SHOP)
-    metrics, log = new_topics()
-    with ExitStack() as stack:
-        engine = ProcessEngine({IMAGE: command(Script())})
-        stack.callback(engine.close)
-        stand_in = stack.enter_context(StandIn(engine, stack.enter_context(log_sender(kafka))))
-        hub = JMeterHub(JMeterTerms(image=IMAGE, metrics_topic=metrics, log_topic=log, root=tmp_path))
-        stack.callback(hub.close)
-        access = KafkaAccess(servers=(kafka,))
-        terms = StockTerms("", access, Exchange(), hub)
-        node = StockNode("n1", "127.0.0.1", f"http://{stand_in.address}", 10, True, terms)
-        yield Stage(engine, stand_in, JMeterNode(node), access)
-
-
-def when(client: JMeterClient, state: str, patience: float = 30.0) -> SliceInfo:
-    """Return how the slice stands when it is no longer in a state."""
-    info = client.state(SLICE, wait_while=state, wait=patience)
-    assert info.state != state
-    return info
+def stage(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    """Return a stock node for a plan; rows are read as without the extra package, which sessions have."""
+    monkeypatch.setattr("pytest_metersphere.dist.kafka.follower.find_spec", lambda _name: None)
+    with (
+        contextlib.closing(ProcessEngine({IMAGE: command(Script())})) as engine,
+        staged(tmp_path, SHOP, kafka, engine, IMAGE) as found,
+    ):
+        yield Played(**vars(found))
 
 
 def whole(client: JMeterClient) -> Whole:
@@ -145,9 +107,9 @@ def assert_sound(found: Whole, samples: int = 50) -> None:
     assert found.data.share(0).users == 3
 
 
-def test_a_life(stage: Stage) -> None:
+def test_a_life(stage: Played) -> None:
     """Started, ready at the gate, let go: all rows are counted, and equal JMeter's own summary."""
-    client = stage.begin(Script(failing=10))
+    client = stage.play(Script(failing=10))
     assert client.info().free == 7
     ready = when(client, "starting")
     assert (ready.state, ready.users, ready.run) == ("ready", 3, RUN)
@@ -186,7 +148,7 @@ def test_a_life(stage: Stage) -> None:
         pytest.param(Script(ahead=-86400.0), 1, id="the node's clock is a day behind"),
     ],
 )
-def test_ends_of_every_version(stage: Stage, script: Script, repeats: int) -> None:
+def test_ends_of_every_version(stage: Played, script: Script, repeats: int) -> None:
     """However the end is told, in whatever order rows come, all of them are counted in their seconds."""
     stage.stand_in.repeats = repeats
     found = whole(stage.go(script))
@@ -196,7 +158,7 @@ def test_ends_of_every_version(stage: Stage, script: Script, repeats: int) -> No
     assert 0.9 < found.manifest.ended_at < 20
 
 
-def test_rows_that_are_no_rows(stage: Stage) -> None:
+def test_rows_that_are_no_rows(stage: Played) -> None:
     """Garbage, and rows that cannot be of this load, are rejected; those of other tests are none of ours."""
     found = whole(stage.go(Script(garbage=8, strange=5, forged=3)))
 
@@ -213,7 +175,7 @@ def test_rows_that_are_no_rows(stage: Stage) -> None:
         (Script(samples=0), "JMeter ran to its end without a single sample"),
     ],
 )
-def test_counts_that_cannot_be_believed(stage: Stage, script: Script, doubt: str) -> None:
+def test_counts_that_cannot_be_believed(stage: Played, script: Script, doubt: str) -> None:
     """Rows that do not add up to JMeter's own summary are counted as they are, and said to be doubtful."""
     found = whole(stage.go(script))
 
@@ -223,7 +185,7 @@ def test_counts_that_cannot_be_believed(stage: Stage, script: Script, doubt: str
     assert found.data.totals.requests == script.samples
 
 
-def test_a_container_that_dies(stage: Stage) -> None:
+def test_a_container_that_dies(stage: Played) -> None:
     """What came of a container that ended before its test is kept, and the slice is lost."""
     found = whole(stage.go(Script(ends="load")))
 
@@ -243,15 +205,15 @@ def test_a_container_that_dies(stage: Stage) -> None:
         ),
     ],
 )
-def test_a_container_that_never_begins(stage: Stage, script: Script, words: tuple[str, ...]) -> None:
+def test_a_container_that_never_begins(stage: Played, script: Script, words: tuple[str, ...]) -> None:
     """A slice whose JMeter does not come to its gate has failed, with what is known of why."""
-    info = when(stage.begin(script), "starting")
+    info = when(stage.play(script), "starting")
 
     assert info.state == "failed"
     assert all(word in info.reason for word in words), info.reason
 
 
-def test_a_stop(stage: Stage) -> None:
+def test_a_stop(stage: Played) -> None:
     """A stop kills; what was counted by then is there, and nobody compares it with anything."""
     client = stage.go(Script(samples=2000))
     eventually(lambda: stage.node.slices[SLICE].jmeter.counted.samples > 10, "some rows")
@@ -264,7 +226,7 @@ def test_a_stop(stage: Stage) -> None:
     assert stage.stand_in.names() == []
 
 
-def test_a_container_that_does_not_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_does_not_end(stage: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     """A JMeter that has said that it is at its end and stays is ended, and what it did counts."""
     monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node.QUIET", 2.0)
     found = whole(stage.go(Script(hangs=60.0)))
@@ -273,7 +235,7 @@ def test_a_container_that_does_not_end(stage: Stage, monkeypatch: pytest.MonkeyP
     assert stage.stand_in.names() == []
 
 
-def test_a_node_controller_that_goes_away(stage: Stage) -> None:
+def test_a_node_controller_that_goes_away(stage: Played) -> None:
     """While rows come it is not missed; of one that was restarted the container is found all the same."""
     client = stage.go(Script(samples=200))
     stage.stand_in.refuse_all = "java.net.SocketException: No such file or directory"
@@ -285,9 +247,9 @@ def test_a_node_controller_that_goes_away(stage: Stage) -> None:
     assert len(stage.stand_in.names("exited")) == 1
 
 
-def test_test_data_is_for_one_container(stage: Stage) -> None:
+def test_test_data_is_for_one_container(stage: Played) -> None:
     """Who does not know a container's secret gets nothing, and nobody any more once it is ready."""
-    client = stage.begin(Script())
+    client = stage.play(Script())
     when(client, "starting")
     env = stage.stand_in.started[-1]
     url, _, secret = env["METERSPHERE_URL"].rpartition("/")

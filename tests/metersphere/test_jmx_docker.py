@@ -15,8 +15,18 @@ from tests.jmeter.plans import csv, http, pause, plan, says, threads
 from tests.jmeter.target import Target
 from tests.metersphere.engines import DockerEngine
 from tests.metersphere.jmeter_image.build import jmeter_image
-from tests.metersphere.jmx import FAST_HEAP, JMeterMachines, assert_closed, log_sender, new_topics, shop
+from tests.metersphere.jmx import (
+    FAST_HEAP,
+    SHOP,
+    JMeterMachines,
+    assert_closed,
+    log_sender,
+    new_prefix,
+    new_topics,
+    shop,
+)
 from tests.metersphere.sessions import begin
+from tests.metersphere.stage import stage, when
 from tests.metersphere.stand_in import StandIn
 from tests.plugin.projects import Project
 from tests.plugin.remote import TOKEN, remote_node
@@ -29,6 +39,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 LIMIT = 250.0
+UNTRIED = "--ms-preflight=off"
 
 
 @pytest.fixture
@@ -38,7 +49,7 @@ def machines(kafka: str, docker_engine: Engine, jmeter_image: str) -> Iterator[J
         api = docker_engine.client.api
         log = stack.enter_context(log_sender(kafka))
         found = [stack.enter_context(StandIn(DockerEngine(api), log)) for _ in range(3)]
-        yield JMeterMachines(found, kafka, "test-jmx", "", jmeter_image, new_topics())
+        yield JMeterMachines(found, kafka, new_prefix(kafka), "", jmeter_image, new_topics())
         for one in api.containers(all=True, filters={"name": "ms-load-"}):
             api.remove_container(one["Id"], force=True)
 
@@ -78,7 +89,7 @@ def test_a_mixed_pool(
     with remote_node("--capacity=20", env=home) as ours:
         pool = f"n1@{ours}=20,{machines.pool(20, 20)}"
         env = machines.env | {"PYTEST_MS_TOKEN": TOKEN}
-        done = project.run(f"--ms-pool={pool}", env=env, limit=LIMIT)
+        done = project.run(f"--ms-pool={pool}", UNTRIED, env=env, limit=LIMIT)
 
     assert_closed(done, target)
     result = done.scenario("test_shop")
@@ -94,7 +105,10 @@ def test_files_of_a_plan(tmp_path: Path, machines: JMeterMachines, target: Targe
     rows = csv("data/users.csv", recycle=False)
     asks = http("/user/${name}", says("delivered"), name="ask")
     greets = http("/say/${__FileToString(words/greeting.txt)}", name="greet")
-    project.write("plans/shop.jmx", plan(threads(rows, pause(10), asks, greets, count=2, loops=-1)))
+    # what holds for the whole plan, holds for its gate as well, and must not keep that shut
+    everywhere = says("queued")
+    group = threads(rows, pause(10), asks, greets, count=2, loops=-1)
+    project.write("plans/shop.jmx", plan(everywhere, group))
     project.write("plans/data/users.csv", "name\n" + "\n".join(f"u{number}" for number in range(20)))
     project.write("plans/words/greeting.txt", "").write_text("hello")
     project.write(
@@ -111,7 +125,7 @@ def test_files_of_a_plan(tmp_path: Path, machines: JMeterMachines, target: Targe
         """,
     )
 
-    done = project.run(f"--ms-pool={machines.pool(20, 20)}", env=machines.env, limit=LIMIT)
+    done = project.run(f"--ms-pool={machines.pool(20, 20)}", UNTRIED, env=machines.env, limit=LIMIT)
 
     assert done.counts == {"passed": 1}, done.text
     assert target.asked == {"/say/hello": 20} | {f"/user/u{number}": 1 for number in range(20)}
@@ -125,7 +139,7 @@ def test_a_container_that_is_killed(tmp_path: Path, machines: JMeterMachines, ta
     project = Project(tmp_path / "project")
     shop(project, target, 'users=6, hold="60s"')
     stand_in = machines.stand_ins[0]
-    with begin(project, f"--ms-pool={machines.pool(20, 20, 20)}", env=machines.env) as session:
+    with begin(project, f"--ms-pool={machines.pool(20, 20, 20)}", UNTRIED, env=machines.env) as session:
         session.under_load()
         stand_in.kill("-000001-")
         eventually(lambda: not stand_in.names("running"), "the end of the others' load", 20.0)
@@ -136,3 +150,17 @@ def test_a_container_that_is_killed(tmp_path: Path, machines: JMeterMachines, ta
     (reason,) = result.validity.reasons
     assert reason.startswith("node s2: its JMeter container is gone before its test had ended"), reason
     assert [one.name for one in result.nodes if one.status == "lost"] == ["s2"]
+
+
+def test_pytest_is_gone_before_go(
+    tmp_path: Path, kafka: str, docker_engine: Engine, jmeter_image: str, target: Target
+) -> None:
+    """A JMeter that waits at its gate ends without a request when nobody is there to open it."""
+    engine = DockerEngine(docker_engine.client.api)
+    with stage(tmp_path, SHOP, kafka, engine, jmeter_image, target.port) as one:
+        client = one.begin()
+        assert when(client, "starting", 120.0).state == "ready"
+        one.hub.close()
+        eventually(lambda: not one.stand_in.names("running"), "the end of the container", 30.0)
+
+    assert target.count == 0

@@ -109,8 +109,8 @@ def test_settings_by_variables_and_by_an_ini_file(tmp_path: Path, machines: Play
     write_plan(project)
     project.write("test_shop.py", TEST.format(hold="1s"))
     kafka = {name: machines.env[name] for name in ("PYTEST_MS_KAFKA", "PYTEST_MS_KAFKA_PREFIX")}
-    pool = f"--ms-pool={machines.pool(9, 9)}"
-    done = project.run(pool, env=kafka)
+    options = (f"--ms-pool={machines.pool(9, 9)}", "--ms-preflight=off")
+    done = project.run(*options, env=kafka)
     assert done.counts == {"passed": 1}, done.text
     started = machines.stand_ins[0].started[-1]
     assert (started["HEAP"], started["LOG_TOPIC"]) == ("-Xmx200m", logs)
@@ -122,7 +122,7 @@ def test_settings_by_variables_and_by_an_ini_file(tmp_path: Path, machines: Play
         "PYTEST_MS_METRICS_TOPIC": other_rows,
         "PYTEST_MS_LOG_TOPIC": other_logs,
     }
-    done = project.run(pool, env=kafka | env)
+    done = project.run(*options, env=kafka | env)
     assert done.counts == {"passed": 1}, done.text
     started = machines.stand_ins[0].started[-1]
     assert (started["HEAP"], started["LOG_TOPIC"]) == ("-Xmx300m", other_logs)

@@ -275,10 +275,12 @@ def test_failures() -> None:
 def test_labels_are_bounded() -> None:
     """Above the limit they go together under one name, and that is told."""
     made = counting()
-    made.add(pairs(*(row(0, f"label {number}") for number in range(MAX_LABELS + 7))), FAR)
+    made.add(pairs(*(row(0, f"{'label' * 40} {number}") for number in range(5))), FAR)
+    made.add(pairs(*(row(0, f"label {number}") for number in range(MAX_LABELS + 6))), FAR)
     tally = merged(made.rest())
 
     assert tally.overflow
     assert len(tally.labels) == MAX_LABELS + 1
     assert tally.labels[OTHER].requests == 7
-    assert made.seen.samples == MAX_LABELS + 8
+    assert tally.labels["label" * 40].requests == 5
+    assert made.seen.samples == MAX_LABELS + 12

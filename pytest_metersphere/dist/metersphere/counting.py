@@ -123,8 +123,10 @@ class RowCounting:
         waiting, self._waiting = self._waiting, []
         return waiting
 
-    def _count(self, rows: Iterable[Pair], begun: int, latest: int) -> None:
-        # runs once a sample: what is the same for all of them is looked up once
+    def _count(  # noqa: C901 - its loop runs once a sample, where calls cost time
+        self, rows: Iterable[Pair], begun: int, latest: int
+    ) -> None:
+        # what is the same for all of them is looked up once
         read, warmup, gate = self._clock.read, self._warmup, self._gate
         entries, users, suspects = self._entries, self._users.seen, self._transactions.known
         last_end, samples = self._last_end, 0
@@ -162,7 +164,8 @@ class RowCounting:
             else:
                 counts = entry.both
                 counts[took] = counts.get(took, 0) + 1
-            last_end = max(last_end, end)
+            if end > last_end:
+                last_end = end
             if row.threads > users.get(second, -1):
                 self._users.note(second, row.threads, pair[1])
             if not row.ok:
@@ -182,14 +185,13 @@ class RowCounting:
         self.rejected += not completed
 
     def _entry(self, second: int, phase: Phase, kind: Kind, label: str) -> _Entry:
-        key = (second, phase, kind, label)
-        if label not in self._labels:
-            known = _sound(label[:_MAX_LABEL])
-            if known not in self._labels and len(self._labels) >= MAX_LABELS:
+        known = _sound(label[:_MAX_LABEL])
+        if known not in self._labels:
+            if len(self._labels) < MAX_LABELS:
+                self._labels.add(known)
+            else:
                 known = OTHER
-            elif label == known:
-                self._labels.add(label)
-            key = (second, phase, kind, known)
+        key = (second, phase, kind, known)
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry()

@@ -29,6 +29,8 @@ from pytest_metersphere.dist.wire import (
 )
 from pytest_metersphere.errors import BrokerError, ConfigError, NodeError, PreflightError
 
+GO_LIMIT = 10.0
+"""Seconds for go to be on its way to a JMeter that waits for it."""
 QUIET = 20.0
 """Seconds without a row or a line after which a JMeter that said that it has ended is at its end."""
 LAST_WORDS = 0.5
@@ -191,7 +193,7 @@ class JMeterClient:
     def go(self, slice_id: str) -> SliceInfo:
         """Open the gate of a slice that is ready."""
         held = self._held(slice_id)
-        if not held.jmeter.open_gate(READ_LIMIT):
+        if not held.jmeter.open_gate(GO_LIMIT):
             raise NodeError(self.name, "its JMeter did not take go", kind="no answer")
         return self._info(slice_id, held)
 
