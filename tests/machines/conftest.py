@@ -38,7 +38,8 @@ class Shopping:
 
     def begin(self, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a session on some of the examples."""
-        command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider", *options]
+        plugins = ("-p", "no:asyncio", "-p", "no:cacheprovider", "-p", "tests.machines.patience")
+        command = [sys.executable, "-m", "pytest", *plugins, *options]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
         kept |= {"SHOP_STATS_FILE": str(self._stats), "PYTEST_MS_TOKEN": TOKEN} | dict(env or {})
         with self._output.open("wb") as output:
