@@ -29,4 +29,5 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _patient(mark: pytest.Mark) -> pytest.Mark:
     if mark.name != "threshold":
         return mark
-    return pytest.mark.threshold(*(_A_TIME.sub(LONG, text) for text in mark.args), **mark.kwargs).mark
+    patient: pytest.MarkDecorator = pytest.mark.threshold(*(_A_TIME.sub(LONG, text) for text in mark.args))
+    return patient.mark
