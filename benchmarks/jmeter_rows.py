@@ -33,7 +33,7 @@ from typing import get_args
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.kafka_feed import cpu_seconds, running_broker, topic_size
-from pytest_metersphere.dist.kafka.client import Admin
+from pytest_metersphere.dist.kafka.client.admin import Admin
 from pytest_metersphere.dist.kafka.delivery import KafkaSink
 from pytest_metersphere.dist.kafka.follower import Follower, ReaderName
 from pytest_metersphere.dist.kafka.topics import ensure_topics, settings_for

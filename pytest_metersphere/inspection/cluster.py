@@ -17,7 +17,7 @@ from pytest_metersphere.inspection.values import ServerStatus, TopicState, Topic
 from pytest_metersphere.units import format_duration
 
 if TYPE_CHECKING:
-    from pytest_metersphere.dist.kafka.client import Admin, Topic
+    from pytest_metersphere.dist.kafka.client.admin import Admin, Topic
 
 LIMIT = 15.0
 """Seconds for all that is asked of the cluster."""
@@ -52,7 +52,7 @@ def surveyed(
 def _asked(access: KafkaAccess, work: Callable[[Admin], Any]) -> Any:
     """Return what a client is told; the words of the error when it is told none."""
     # kafka-python is imported only where Kafka is used
-    from pytest_metersphere.dist.kafka.client import Admin
+    from pytest_metersphere.dist.kafka.client.admin import Admin
 
     try:
         with contextlib.closing(Admin(access, _CLIENT_LIMIT)) as admin:

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from pytest_metersphere.dist.kafka.client import Admin, Producer
+from pytest_metersphere.dist.kafka.client.admin import Admin
+from pytest_metersphere.dist.kafka.client.producer import Producer
 from pytest_metersphere.dist.kafka.follower import Follower, ReaderName
 from pytest_metersphere.dist.kafka.topics import ensure_jmeter_topic
 from pytest_metersphere.dist.wire import KafkaAccess

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_metersphere.dist.kafka.client import Producer
+from pytest_metersphere.dist.kafka.client.producer import Producer
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.engine.jmeter.document import read_xml
 

@@ -7,7 +7,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Iterator
 
-from pytest_metersphere.dist.kafka.client import Producer
+from pytest_metersphere.dist.kafka.client.producer import Producer
 from pytest_metersphere.dist.kafka.topics import ensure_topics
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError

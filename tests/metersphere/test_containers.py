@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pytest_metersphere.dist.control import Command, GoCommand, StartCommand, partition_of, sealed
-from pytest_metersphere.dist.kafka.client import Admin
+from pytest_metersphere.dist.kafka.client.admin import Admin
 from pytest_metersphere.dist.kafka.topics import ensure_control_topic, ensure_topics
 from pytest_metersphere.dist.metersphere import client as client_module
 from pytest_metersphere.dist.metersphere.client import StockClient

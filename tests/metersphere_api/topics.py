@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pytest_metersphere.dist.kafka.client import Admin
+from pytest_metersphere.dist.kafka.client.admin import Admin
 from pytest_metersphere.dist.wire import KafkaAccess
 
 with warnings.catch_warnings():

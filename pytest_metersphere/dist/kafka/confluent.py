@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from pytest_metersphere.dist.kafka.client import Offsets
+from pytest_metersphere.dist.kafka.client.consumer import Offsets
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 
 from pytest_metersphere.dist.feed import Arrival
-from pytest_metersphere.dist.kafka.client import Consumer, Offsets, Producer
+from pytest_metersphere.dist.kafka.client.consumer import Consumer, Offsets
+from pytest_metersphere.dist.kafka.client.producer import Producer
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 

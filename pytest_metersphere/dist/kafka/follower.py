@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
-from pytest_metersphere.dist.kafka.client import Offsets, ValueConsumer
+from pytest_metersphere.dist.kafka.client.consumer import Offsets, ValueConsumer
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import BrokerError
 

@@ -209,7 +209,8 @@ def _round_trip(access: KafkaAccess) -> Check:
 
 
 def _send_and_read(access: KafkaAccess, deadline: float) -> None:
-    from pytest_metersphere.dist.kafka.client import Consumer, Producer
+    from pytest_metersphere.dist.kafka.client.consumer import Consumer
+    from pytest_metersphere.dist.kafka.client.producer import Producer
     from pytest_metersphere.dist.kafka.delivery import CHECK_KEY
 
     topic, nonce = access.results_topic, secrets.token_bytes(16)

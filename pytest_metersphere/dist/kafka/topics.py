@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
-from pytest_metersphere.dist.kafka.client import Admin, Topic
+from pytest_metersphere.dist.kafka.client.admin import Admin, Topic
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import BrokerError
 from pytest_metersphere.units import format_duration, format_size

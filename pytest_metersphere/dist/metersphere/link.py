@@ -28,7 +28,7 @@ from pytest_metersphere.dist.control import (
     partition_of,
     sealed,
 )
-from pytest_metersphere.dist.kafka.client import Consumer
+from pytest_metersphere.dist.kafka.client.consumer import Consumer
 from pytest_metersphere.dist.kafka.delivery import KafkaSink
 from pytest_metersphere.dist.wire import KafkaAccess, SliceInfo
 from pytest_metersphere.errors import BrokerError, WireError

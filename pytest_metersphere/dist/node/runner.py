@@ -22,7 +22,7 @@ import msgspec
 import pytest_metersphere
 from pytest_metersphere.dist import control
 from pytest_metersphere.dist.bundle import MAX_BUNDLE
-from pytest_metersphere.dist.kafka.client import Consumer
+from pytest_metersphere.dist.kafka.client.consumer import Consumer
 from pytest_metersphere.dist.kafka.delivery import KafkaSink
 from pytest_metersphere.dist.node.config import NodeConfig, available_cores
 from pytest_metersphere.dist.node.controller import NodeController
