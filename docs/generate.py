@@ -1,7 +1,7 @@
 """Writes docs/options.md, and the types in docs/wire.md, from the code: `make docs`.
 
 Every text stands where the thing itself is declared: the options' help in `options`, what marks say in
-`scenario.marker`, metrics in `thresholds.grammar`, all else in docstrings and in the command's parsers.
+`scenario.keywords`, metrics in `thresholds.grammar`, all else in docstrings and in the command's parsers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from docs.wire_types import types_text
 from pytest_metersphere import options
 from pytest_metersphere.cli import PROGRAM, _parser
 from pytest_metersphere.engine.user import Meter, VirtualUser
-from pytest_metersphere.scenario import fixtures, marker
+from pytest_metersphere.scenario import fixtures, keywords
 from pytest_metersphere.thresholds import grammar
 
 PAGE = Path(__file__).with_name("options.md")
@@ -106,8 +106,12 @@ def _marks() -> Iterator[str]:
     yield "## The mark load_scenario"
     yield "`@pytest.mark.load_scenario(…)` takes keywords only. Marks on a class or a module are inherited."
     rows = [
-        (code(word), code("`, `".join(_OR.split(marker._EXAMPLES[word]))), _text(marker.DESCRIPTIONS, word))
-        for word in marker.KEYWORDS
+        (
+            code(word),
+            code("`, `".join(_OR.split(keywords.EXAMPLES[word]))),
+            _text(keywords.DESCRIPTIONS, word),
+        )
+        for word in keywords.KEYWORDS
     ]
     yield table(("keyword", "example", ""), rows)
     yield "## The mark threshold"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from docs import generate
-from pytest_metersphere.scenario import fixtures, marker
+from pytest_metersphere.scenario import fixtures, keywords
 from pytest_metersphere.thresholds import grammar
 
 
@@ -18,15 +18,15 @@ def test_the_page_is_what_the_code_says() -> None:
 
 def test_everything_that_can_be_said_is_described() -> None:
     """No keyword, metric or scope without a text, and no text of one that is gone."""
-    assert set(marker.DESCRIPTIONS) == set(marker.KEYWORDS)
+    assert set(keywords.DESCRIPTIONS) == set(keywords.KEYWORDS)
     assert set(grammar.DESCRIPTIONS) == {"p95", *grammar._UNITS}
     assert set(fixtures.DESCRIPTIONS) == {"user", "worker"}
 
 
 def test_a_new_keyword_without_a_text_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names it, and where to describe it."""
-    monkeypatch.setattr(marker, "KEYWORDS", (*marker.KEYWORDS, "weight"))
-    monkeypatch.setitem(marker._EXAMPLES, "weight", "weight=3")
+    monkeypatch.setattr(keywords, "KEYWORDS", (*keywords.KEYWORDS, "weight"))
+    monkeypatch.setitem(keywords.EXAMPLES, "weight", "weight=3")
 
     with pytest.raises(LookupError, match="nothing is said of 'weight': describe it in DESCRIPTIONS"):
         generate.page()
@@ -34,8 +34,8 @@ def test_a_new_keyword_without_a_text_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_new_keyword_comes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The script need not know it."""
-    monkeypatch.setattr(marker, "KEYWORDS", (*marker.KEYWORDS, "weight"))
-    monkeypatch.setitem(marker._EXAMPLES, "weight", "weight=3")
-    monkeypatch.setitem(marker.DESCRIPTIONS, "weight", "How heavy")
+    monkeypatch.setattr(keywords, "KEYWORDS", (*keywords.KEYWORDS, "weight"))
+    monkeypatch.setitem(keywords.EXAMPLES, "weight", "weight=3")
+    monkeypatch.setitem(keywords.DESCRIPTIONS, "weight", "How heavy")
 
     assert "\n| `weight` | `weight=3` | How heavy |\n" in generate.page()

@@ -7,7 +7,7 @@ import pytest
 from pytest_metersphere.ci.command import OUTPUTS
 from pytest_metersphere.ci.inputs import PREFIX, Inputs
 from pytest_metersphere.options import _DECLARATIONS
-from pytest_metersphere.scenario.marker import KEYWORDS
+from pytest_metersphere.scenario.keywords import KEYWORDS
 from pytest_metersphere.thresholds import grammar
 from tests.action.runner import read_action
 from tests.readme import CHINESE, ENGLISH, ROOT, Readme

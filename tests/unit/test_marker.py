@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_metersphere.errors import ConfigError
 from pytest_metersphere.scenario.arrivals import Arrivals, RateStage
-from pytest_metersphere.scenario.marker import KEYWORDS, merge_marks, threshold_texts
+from pytest_metersphere.scenario.keywords import KEYWORDS
+from pytest_metersphere.scenario.marker import merge_marks, threshold_texts
 from pytest_metersphere.scenario.model import DataFile, Scenario
 from pytest_metersphere.scenario.profile import Profile, Stage
 
