@@ -19,7 +19,7 @@ import pytest_metersphere
 from docs.docstrings import capital, described, first_paragraph
 from docs.tables import code, prose, table
 from docs.wire_types import types_text
-from pytest_metersphere import options
+from pytest_metersphere import options, settings
 from pytest_metersphere.cli import PROGRAM, _parser
 from pytest_metersphere.engine.user import Meter, VirtualUser
 from pytest_metersphere.scenario import fixtures, keywords
@@ -73,13 +73,13 @@ def _options() -> Iterator[str]:
     yield table(("option", "variable", "ini key", ""), rows)
     yield "## Ini keys without an option"
     alone = {key: text for key, text in options._LINELISTS.items() if key not in _ini_keys()}
-    plain = {**options._INI_TEXTS, options.NODE_CAFILE_KEY: options._NODE_CAFILE_TEXT}
+    plain = {**options._INI_TEXTS, settings.NODE_CAFILE_KEY: options._NODE_CAFILE_TEXT}
     rows = [(code(key), code(f"PYTEST_{key.upper()}"), text) for key, text in plain.items()]
     yield table(("ini key", "variable", ""), [*rows, *((code(key), "", text) for key, text in alone.items())])
     yield "## Variables without an option"
     yield "No option and no ini key takes a secret, since command lines and ini files are seen by others."
     login = {f"PYTEST_MS_KAFKA_{name.upper()}": text for name, text in options._KAFKA_LOGIN.items()}
-    others = {**options._SECRETS, **login, options.JMETER_HOME: options._JMETER_HOME_TEXT}
+    others = {**options._SECRETS, **login, settings.JMETER_HOME_VARIABLE: options._JMETER_HOME_TEXT}
     yield table(("variable", ""), [(code(name), text) for name, text in others.items()])
 
 

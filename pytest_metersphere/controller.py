@@ -19,12 +19,12 @@ from pytest_metersphere.engine.failures import group_of
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import ConfigError, MeterSphereError, PreflightError, TravelError
 from pytest_metersphere.groups import Group, groups_of, stand_together
-from pytest_metersphere.options import Settings
 from pytest_metersphere.planning import Planned, timetable_of_all
 from pytest_metersphere.reports.document import ScenarioResult, Verdict
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.selection import check_addresses, part_of, scenario_of
 from pytest_metersphere.session import LoadSession
+from pytest_metersphere.settings import Settings
 
 GROUP = pytest.StashKey[Group]()
 """The group of an item that runs together with others."""

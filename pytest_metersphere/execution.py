@@ -16,11 +16,11 @@ from pytest_metersphere.dist.nodes import AnyNode
 from pytest_metersphere.dist.run import Run
 from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
 from pytest_metersphere.metrics.frame import Tally
-from pytest_metersphere.options import OnNodeLoss
 from pytest_metersphere.outcome import Course, results_of
 from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
 from pytest_metersphere.reports.document import ScenarioResult
+from pytest_metersphere.settings import OnNodeLoss
 from pytest_metersphere.terminal import Progress
 
 STUCK = 8.0

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_metersphere.errors import ConfigError, MeterSphereError
-from pytest_metersphere.options import Settings, add_options, resolve
+from pytest_metersphere.options import add_options, resolve
+from pytest_metersphere.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_metersphere.controller import Controller

@@ -28,13 +28,13 @@ from pytest_metersphere.engine.jmeter.source import divided_for, files_of, share
 from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import ConfigError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution, now
-from pytest_metersphere.options import KafkaSettings, Settings
 from pytest_metersphere.planning import Planned, parts_by_node, plan_run, require_rows, require_size
 from pytest_metersphere.reports.document import SCHEMA, Document, ScenarioResult, SessionInfo, Tool
 from pytest_metersphere.reports.files import ReportDirectory, ReportPaths
 from pytest_metersphere.scenario import override
 from pytest_metersphere.scenario.model import Scenario
 from pytest_metersphere.scenario.profile import Profile
+from pytest_metersphere.settings import KafkaSettings, Settings
 from pytest_metersphere.terminal import Progress
 
 _DAY = 24 * 3600.0

@@ -18,9 +18,8 @@ import msgspec
 
 from pytest_metersphere.dist.node.config import DEFAULT_USERS_PER_CORE, available_cores
 from pytest_metersphere.dist.pool import NodeSpec
-from pytest_metersphere.dist.wire import TOKEN_VARIABLE
-from pytest_metersphere.engine.jmeter.home import HOME_VARIABLE
 from pytest_metersphere.errors import NodeError
+from pytest_metersphere.settings import JMETER_HOME_VARIABLE, TOKEN_VARIABLE
 
 START_LIMIT = 15.0
 STOP_LIMIT = 5.0
@@ -149,7 +148,7 @@ def _environment(token: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") or name == HOME_VARIABLE
+        if not name.startswith("PYTEST_") or name == JMETER_HOME_VARIABLE
     }
     return kept | {TOKEN_VARIABLE: token}
 

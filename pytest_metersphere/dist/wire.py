@@ -16,8 +16,6 @@ from pytest_metersphere.engine.messages import Collection, Part
 
 PROTOCOL = 3
 MAX_INTERVAL = 60
-TOKEN_VARIABLE = "PYTEST_MS_TOKEN"
-TOKEN_FILE_VARIABLE = "PYTEST_MS_TOKEN_FILE"
 
 SliceState = Literal["starting", "ready", "running", "stopping", "ended", "failed"]
 

@@ -15,7 +15,8 @@ from pytest_metersphere.dist.kafka.brokers import read_access
 from pytest_metersphere.dist.pool import Pool, parse_pool, parse_pools
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import Settings, StockJMeterSettings, add_options, resolve
+from pytest_metersphere.options import add_options, resolve
+from pytest_metersphere.settings import Settings, StockJMeterSettings
 
 _OPTIONS = {"ms_pool": "--ms-pool", "ms_kafka": "--ms-kafka"}
 _OURSELVES = ("metersphere", "pytest_metersphere.plugin")

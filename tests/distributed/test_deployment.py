@@ -29,7 +29,7 @@ from pytest_metersphere.dist.node.controller import KEEP
 from pytest_metersphere.dist.node.docker import NODE_LABEL, SLICE_LABEL, USER
 from pytest_metersphere.dist.run import LEASE, RENEWED_EVERY
 from pytest_metersphere.dist.wire import SaslMechanism, SecurityProtocol
-from pytest_metersphere.options import KafkaSettings
+from pytest_metersphere.settings import KafkaSettings
 from pytest_metersphere.units import format_size
 from tests.fakes.nodes import TOKEN
 from tests.parts import lack, require

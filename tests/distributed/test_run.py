@@ -28,9 +28,9 @@ from pytest_metersphere.engine.messages import Collection, Part
 from pytest_metersphere.errors import CapacityError, NodeError, PreflightError
 from pytest_metersphere.execution import Execution
 from pytest_metersphere.metrics.frame import Frame
-from pytest_metersphere.options import OnNodeLoss
 from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports.document import ScenarioResult
+from pytest_metersphere.settings import OnNodeLoss
 from pytest_metersphere.terminal import Progress
 from tests.fakes.nodes import (
     PATIENCE,

@@ -20,7 +20,7 @@ from pytest_metersphere.dist.kafka.dialling import connect
 from pytest_metersphere.dist.kafka.preflight import SENTENCE, check_kafka, check_text
 from pytest_metersphere.dist.kafka.topics import settings_for
 from pytest_metersphere.dist.wire import Check, KafkaAccess
-from pytest_metersphere.options import KafkaSettings, Secret
+from pytest_metersphere.settings import KafkaSettings, Secret
 from tests.fakes import listeners
 from tests.fakes.nodes import free_port
 from tests.kafka.broker import Broker, Recipe

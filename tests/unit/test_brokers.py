@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from pytest_metersphere.dist.kafka.brokers import parse_servers, read_access, split_address, tls_context
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import KafkaSettings, Secret
+from pytest_metersphere.settings import KafkaSettings, Secret
 
 PASSWORD = "correct horse battery staple"
 LOGIN = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "username": "alice"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_metersphere.options import Secret
+from pytest_metersphere.settings import Secret
 from tests.unit.test_options import Session
 
 

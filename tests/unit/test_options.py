@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_metersphere.errors import ConfigError
-from pytest_metersphere.options import KafkaSettings, Secret, Settings, add_options, resolve
+from pytest_metersphere.options import add_options, resolve
+from pytest_metersphere.settings import KafkaSettings, Secret, Settings
 from pytest_metersphere.units import RateOverride, UsersOverride
 
 native_toml = pytest.mark.skipif(pytest.version_tuple < (9,), reason="native TOML came with pytest 9")

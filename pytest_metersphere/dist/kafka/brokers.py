@@ -14,7 +14,7 @@ from pytest_metersphere.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     # a node-controller reads no settings, and needs no pytest for it
-    from pytest_metersphere.options import KafkaSettings
+    from pytest_metersphere.settings import KafkaSettings
 
 _EXAMPLE = "kafka-1:9092,kafka-2:9092"
 _VARIABLE = "PYTEST_MS_KAFKA_"

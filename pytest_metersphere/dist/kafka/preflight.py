@@ -24,7 +24,7 @@ from pytest_metersphere.units import format_duration
 
 if TYPE_CHECKING:
     # a node-controller reads no settings, and needs no pytest for it
-    from pytest_metersphere.options import KafkaSettings
+    from pytest_metersphere.settings import KafkaSettings
 
 SENTENCE = "Kafka 不可用，请检查配置"  # noqa: RUF001 - it is Chinese
 """What MeterSphere says when Kafka fails its check, and what its users search for."""

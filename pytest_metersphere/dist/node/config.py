@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from pytest_metersphere.dist.wire import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 
 DEFAULT_PORT = 8082
 DEFAULT_USERS_PER_CORE = 1000

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pytest_metersphere.dist.node.packages import check_jmeter, check_packages, check_python
 from pytest_metersphere.dist.wire import Check, CheckRequest, StartRequest
-from pytest_metersphere.engine.jmeter.home import HOME_VARIABLE
+from pytest_metersphere.settings import JMETER_HOME_VARIABLE
 
 HANG_UP = 2.0
 """Seconds within which a worker's process follows its closed socket, and the other way round."""
@@ -184,7 +184,7 @@ def worker_environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_PRIVATE) or name == HOME_VARIABLE
+        if not name.startswith(_PRIVATE) or name == JMETER_HOME_VARIABLE
     }
     return kept | {"PYTHONUNBUFFERED": "1"}
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_metersphere.errors import ConfigError
+from pytest_metersphere.settings import JMETER_HOME_VARIABLE
 
-HOME_VARIABLE = "PYTEST_MS_JMETER_HOME"  # that of options, whose module loads pytest
 OLDEST = (5, 0)
 
 _JAR = Path("bin", "ApacheJMeter.jar")
@@ -105,12 +105,12 @@ def _java(environment: Mapping[str, str]) -> Path:
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
-    named = environment.get(HOME_VARIABLE, "").strip()
+    named = environment.get(JMETER_HOME_VARIABLE, "").strip()
     if named:
         folder = Path(named).expanduser()
         if not (folder / _JAR).is_file():
             raise NoJMeter(
-                f"{HOME_VARIABLE} names {named!r}, where there is no {_JAR}",
+                f"{JMETER_HOME_VARIABLE} names {named!r}, where there is no {_JAR}",
                 "name the folder that JMeter was unpacked to",
             )
         return folder.resolve()
@@ -118,8 +118,8 @@ def _folder(environment: Mapping[str, str]) -> Path:
     above = Path(found).resolve().parents[1] if found else None
     if above is None or not (above / _JAR).is_file():
         raise NoJMeter(
-            f"there is no JMeter: {HOME_VARIABLE} is not set, and PATH leads to no JMeter",
-            f"unpack Apache JMeter 5.6 and set {HOME_VARIABLE} to its folder",
+            f"there is no JMeter: {JMETER_HOME_VARIABLE} is not set, and PATH leads to no JMeter",
+            f"unpack Apache JMeter 5.6 and set {JMETER_HOME_VARIABLE} to its folder",
         )
     return above
 
