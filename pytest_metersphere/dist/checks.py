@@ -18,7 +18,7 @@ from pytest_metersphere.dist.wire import (
     Spoken,
     version_skew,
 )
-from pytest_metersphere.errors import NodeError, PreflightError
+from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
 from pytest_metersphere.units import format_duration
 
 CLOCK_LIMIT = 5.0
@@ -48,18 +48,24 @@ class Wanted:
 
 def check_node(node: Node, wanted: Wanted) -> list[Check]:
     """Return the findings about one node, in the order of asking; what cannot be asked then is left out."""
+    return gathered(node.name, _findings(node, wanted))
+
+
+def gathered(node: str, checks: Iterator[Check]) -> list[Check]:
+    """Return the checks of one node, named and timed; an error among them is the last one."""
     findings: list[Check] = []
     begin = time.monotonic()
     try:
-        for check in _findings(node, wanted):
-            check.name = f"node {node.name}: {check.name}"
-            check.seconds = time.monotonic() - begin
+        for check in checks:
+            check.name = f"node {node}: {check.name}"
+            check.seconds, begin = time.monotonic() - begin, time.monotonic()
             findings.append(check)
-            begin = time.monotonic()
     except NodeError as error:
-        findings.append(_failed(f"node {node.name}", str(error), begin))
+        findings.append(_failed(f"node {node}", str(error), begin))
+    except BrokerError as error:
+        findings.append(_failed(f"node {node}: kafka", f"node {node}: Kafka: {error}", begin))
     except PreflightError as error:
-        findings.append(_failed(f"node {node.name}: name", f"node {node.name}: {error}", begin))
+        findings.append(_failed(f"node {node}: name", f"node {node}: {error}", begin))
     return findings
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from pytest_metersphere import __version__
-from pytest_metersphere.dist.checks import Wanted, clock_check, clock_offset
+from pytest_metersphere.dist.checks import Wanted, clock_check, clock_offset, gathered
 from pytest_metersphere.dist.control import CheckCommand, ChecksReport, Commission, EndCommand, Report
 from pytest_metersphere.dist.metersphere.client import environment
 from pytest_metersphere.dist.metersphere.jmeter_checks import jmeter_findings
@@ -21,7 +21,7 @@ from pytest_metersphere.dist.metersphere.node import StockNode
 from pytest_metersphere.dist.metersphere.rest import StockApi
 from pytest_metersphere.dist.resolve import addresses_of, is_address
 from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, KafkaAccess
-from pytest_metersphere.errors import BrokerError, NodeError, PreflightError
+from pytest_metersphere.errors import NodeError
 from pytest_metersphere.units import format_duration
 
 ANSWER_LIMIT = 120.0
@@ -36,20 +36,7 @@ _OF_NO_USE = ("capacity", "slices")
 
 def check_stock(node: StockNode, wanted: Wanted) -> list[Check]:
     """Return the findings about one node, in the order of asking; what cannot be asked then is left out."""
-    findings: list[Check] = []
-    begin = time.monotonic()
-    try:
-        for check in _findings(node, wanted):
-            check.name = f"node {node.name}: {check.name}"
-            check.seconds, begin = time.monotonic() - begin, time.monotonic()
-            findings.append(check)
-    except NodeError as error:
-        findings.append(_failed(f"node {node.name}", str(error), begin))
-    except BrokerError as error:
-        findings.append(_failed(f"node {node.name}: kafka", f"node {node.name}: Kafka: {error}", begin))
-    except PreflightError as error:
-        findings.append(_failed(f"node {node.name}: name", f"node {node.name}: {error}", begin))
-    return findings
+    return gathered(node.name, _findings(node, wanted))
 
 
 def _findings(node: StockNode, wanted: Wanted) -> Iterator[Check]:
@@ -162,7 +149,3 @@ def _told(node: StockNode, answer: Report, asked: float) -> Iterator[Check]:
         if check.name not in _OF_NO_USE:
             hint = f"build {node.terms.image} anew: {check.hint}" if check.hint else ""
             yield Check(name=check.name, ok=check.ok, detail=f"node {node.name}: {check.detail}", hint=hint)
-
-
-def _failed(name: str, detail: str, begin: float) -> Check:
-    return Check(name=name, ok=False, detail=detail, seconds=time.monotonic() - begin)

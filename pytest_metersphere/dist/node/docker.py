@@ -131,13 +131,7 @@ class Engine:
         """
         image = self.image_id()
         with self._client() as client:
-            made = self._create(client, image, recipe)
-            try:
-                made.start()
-            except BaseException:
-                made.remove(force=True, v=True)
-                raise
-            return str(made.id)
+            return _started(self._create(client, image, recipe))
 
     def _create(self, client: docker.DockerClient, image: str, recipe: Recipe) -> Container:
         config = self._config
@@ -276,12 +270,7 @@ class Engine:
                 log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "8m", "max-file": "2"}),
                 **self._limits(),
             )
-            try:
-                made.start()
-            except BaseException:
-                made.remove(force=True, v=True)
-                raise
-            return str(made.id)
+            return _started(made)
 
     def _clear_name(self, client: docker.DockerClient, name: str) -> None:
         for one in client.containers.list(all=True, filters={"name": f"^/{name}$"}, ignore_removed=True):
@@ -363,3 +352,13 @@ def _affinity() -> str:
         return ""
     cores = sorted(os.sched_getaffinity(0))
     return "" if len(cores) == os.cpu_count() else ",".join(map(str, cores))
+
+
+def _started(made: Container) -> str:
+    """Start a container and return its id; one that can't be started is removed."""
+    try:
+        made.start()
+    except BaseException:
+        made.remove(force=True, v=True)
+        raise
+    return str(made.id)
