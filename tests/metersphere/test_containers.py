@@ -233,7 +233,8 @@ def test_a_worker_that_fails(client: StockClient, access: KafkaAccess) -> None:
     client.start(request(access), scripted(Script(broken="no such test")))
     info = when(client, "failed")
 
-    assert info.reason == "worker 0: no such test"
+    # both fail, and either may be the first
+    assert info.reason in {"worker 0: no such test", "worker 1: no such test"}
     client.delete(SLICE)
 
 

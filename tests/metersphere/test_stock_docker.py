@@ -73,7 +73,7 @@ def test_a_container_that_is_killed(project: Project, docker_machines: Machines,
         # the second node's slice: all three node-controllers see the same machine
         stand_in.kill("-000001-")
         if policy == "fail":
-            eventually(lambda: not stand_in.names("running"), "the end of the others' load", 15.0)
+            eventually(lambda: not stand_in.names("running"), "the end of the others' load", 30.0)
         done = session.end()
 
     assert_lost(done, "s2")
