@@ -7,13 +7,13 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.docker.engine import Engine, docker_engine, runner_image
+from tests.docker.engine import Engine
 from tests.docker.jmeter_image import jmeter_image
 from tests.jmeter.conftest import home, target
 from tests.machines.conftest import HOSTS, Pool, go_shopping, shopping
 from tests.plugin.remote import remote_node
 
-__all__ = ["docker_engine", "go_shopping", "home", "jmeter_image", "runner_image", "shopping", "target"]
+__all__ = ["go_shopping", "home", "jmeter_image", "shopping", "target"]
 
 Start = Callable[..., Pool]
 

@@ -21,10 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import docker
-import pytest
 from docker.errors import DockerException, ImageNotFound
-
-from tests.parts import lack
 
 HINT = "apt-get install docker.io debootstrap, as root; or a Docker Engine that runs already"
 SUITE = "bookworm"
@@ -258,26 +255,6 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
         raise EngineError(f"{command[0]} to work; it said:\n{(done.stdout + done.stderr)[-2000:]}")
-
-
-@pytest.fixture(scope="session")
-def docker_engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
-    """Return a Docker Engine: the one that runs already, or one started once a session."""
-    with contextlib.ExitStack() as stack:
-        try:
-            own = stack.enter_context(engine())
-        except EngineError as error:
-            lack(pytestconfig, f"a Docker Engine: {error}")
-        yield own
-
-
-@pytest.fixture(scope="session")
-def runner_image(docker_engine: Engine, pytestconfig: pytest.Config) -> str:
-    """Return the name of the runner image, made from this source."""
-    try:
-        return make_runner(docker_engine)
-    except EngineError as error:
-        lack(pytestconfig, f"the runner image: {error}")
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 import pytest
 
 from tests.docker.conftest import start
-from tests.docker.engine import Engine, docker_engine, runner_image
+from tests.docker.engine import Engine
 from tests.metersphere.engines import DockerEngine, ProcessEngine
 from tests.metersphere.sessions import IMAGE, Machines
 from tests.metersphere.stand_in import StandIn
 
-__all__ = ["docker_engine", "runner_image", "start"]
+__all__ = ["start"]
 RUNNER = (sys.executable, "-P", "-m", "pytest_metersphere.dist.node.runner")
 
 

@@ -12,12 +12,11 @@ import pytest
 from docker.errors import DockerException
 
 from pytest_metersphere.dist.node.config import DockerConfig, MeterSphereConfig, NodeConfig
-from tests.docker.engine import BASE, Engine, EngineError, docker_engine, make_base, runner_image
+from tests.docker.engine import BASE, Engine, EngineError, make_base
 from tests.fakes.nodes import NodeThread, config
 from tests.metersphere_api.server import NODE, SCRIPT, Server
 from tests.parts import lack
 
-__all__ = ["docker_engine", "runner_image"]
 Starter = Callable[..., NodeThread]
 _DOCKERFILE = f"""
 FROM {BASE}
