@@ -1,7 +1,7 @@
 """What the whole suite shares: the option --require-all, how hypothesis runs, a broker and a Docker Engine.
 
-Each of these is here and nowhere else: a fixture that several rooms import is made once for each of them, and two
-Docker Engines cannot share their data.
+Each of these is here and nowhere else: a fixture that several rooms import is made once for each of them,
+and two Docker Engines cannot share their data.
 """
 
 from __future__ import annotations
