@@ -12,7 +12,9 @@ FROM ${BASE} AS build
 COPY *.whl /wheels/
 RUN python3 -m venv /opt/pytest-metersphere \
     && /opt/pytest-metersphere/bin/pip install --no-cache-dir --no-index /wheels/*.whl \
-    && /opt/pytest-metersphere/bin/pip uninstall --yes setuptools pip
+    && if ! ls /wheels/setuptools-*.whl >/dev/null 2>&1; then \
+        /opt/pytest-metersphere/bin/pip uninstall --yes setuptools; fi \
+    && /opt/pytest-metersphere/bin/pip uninstall --yes pip
 
 FROM ${BASE}
 COPY --from=build /opt/pytest-metersphere /opt/pytest-metersphere

@@ -64,6 +64,19 @@ def test_what_a_web_page_shows_is_refused(site: str) -> None:
     GUARD.admit("/status", GOOD | {"Sec-Fetch-Site": "none"})
 
 
+@pytest.mark.parametrize(
+    "sent", [{"Accept-Language": "en"}, {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101"}]
+)
+def test_browsers_are_refused_where_there_is_no_token(sent: dict[str, str]) -> None:
+    """Over plain HTTP to another machine an image, or a page under a name of its own, says nothing else."""
+    opened = Guard("the-token", on_loopback=False, metersphere=True)
+    page = {"Host": "evil.example:8082", "User-Agent": "Java/17.0.9"}
+
+    assert refusal_of("/jmeter/container/stop/x", page | sent, opened) == (403, "origin")
+    opened.admit("/jmeter/container/stop/x", page)
+    opened.admit("/status", page | sent)
+
+
 def test_what_metersphere_asks_for_is_open_only_where_it_is_answered() -> None:
     """Its servers have no token; all else wants it there, too."""
     host = {"Host": "127.0.0.1:8082"}

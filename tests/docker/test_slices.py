@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from docker.errors import NotFound
 
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.wire import KafkaAccess
 from tests.docker.engine import Engine
-from tests.docker.slices import GLUTTON, SLEEPER, TALKER, bundle, container_of, names, node
+from tests.docker.slices import GLUTTON, NODE, SLEEPER, TALKER, bundle, container_of, names, node
 from tests.fakes.nodes import KEY, all_frames, eventually, free_port, running, start_request, when
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.timeout(300)]
@@ -167,6 +169,28 @@ def test_a_name_that_is_taken_is_left_alone(
         taken.remove(force=True)
 
     assert "pytest-metersphere-s1" in info.reason
+
+
+def test_what_an_earlier_node_left_is_removed_once_docker_answers(
+    docker_engine: Engine, runner_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine was not there when the node began; nothing of the node's own runs before that is done."""
+    left = docker_engine.client.containers.create(
+        runner_image, "true", name="left-behind", labels={"io.pytest-metersphere.node": NODE}
+    )
+    door = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{door}")
+    try:
+        with node(runner_image) as own, own.client() as client:
+            assert "docker.sock" in client.info().trouble
+            door.symlink_to(docker_engine.host.removeprefix("unix://"))
+            client.start(start_request(), bundle())
+            when(client, "ready")
+            assert names(docker_engine) == ["pytest-metersphere-s1"]
+            client.delete("s1")
+    finally:
+        with contextlib.suppress(NotFound):
+            left.remove(force=True)
 
 
 def test_an_end_of_the_node_leaves_no_container(docker_engine: Engine, runner_image: str) -> None:

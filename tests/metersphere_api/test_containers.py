@@ -269,6 +269,24 @@ def test_what_a_node_left_is_swept_at_its_next_start(
     assert f"container {NAME} of an earlier start of this node is removed" in caplog.text
 
 
+def test_what_came_of_a_start_that_was_given_up(
+    server: Server, docker: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Docker was too slow, and made the container after all: a stop ends it, as does the node by itself."""
+    own = {"io.pytest-metersphere.node": NODE, "io.pytest-metersphere.guest": NAME}
+    with stranger(docker, NAME, own):
+        assert server.stop(NAME) == "OK"
+        assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
+
+    with stranger(docker, NAME), pytest.raises(FailedError, match=NAME):
+        server.start(NAME)
+    with stranger(docker, NAME, own):
+        eventually(
+            lambda: docker.client.containers.list(all=True, filters={"name": NAME}) == [], "its end", 30.0
+        )
+    assert f"container {NAME} whose start failed is removed" in caplog.text
+
+
 def test_the_node_is_theirs_while_nobody_knows_their_users(
     server: Server, client: NodeClient, node: NodeThread
 ) -> None:

@@ -33,6 +33,7 @@ from pytest_metersphere.dist.node.docker import (
 )
 from pytest_metersphere.dist.node.docker_client import DockerTrouble
 from pytest_metersphere.dist.node.launcher import Child, Sandbox, ending
+from pytest_metersphere.dist.node.leftovers import Leftovers
 from pytest_metersphere.dist.node.packages import check_packages, check_python, jmeter_check
 from pytest_metersphere.dist.wire import Check, CheckRequest, StartRequest
 from pytest_metersphere.engine.container import (
@@ -74,11 +75,15 @@ class DockerLauncher:
     name = "docker"
     patience = 8.0
 
-    def __init__(self, config: DockerConfig) -> None:
-        """Prepare; Docker is not asked yet."""
+    def __init__(self, config: DockerConfig, *, guests: bool = False) -> None:
+        """Prepare; Docker is not asked yet.
+
+        With `guests`, somebody else looks after the containers that MeterSphere servers have started.
+        """
         self.image = config.image
         self._config = config
         self._engine = Engine(config)
+        self._leftovers = Leftovers(self._engine, guests=not guests)
         self._facts: tuple[str, Facts] | None = None
         self._learning = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
@@ -87,13 +92,12 @@ class DockerLauncher:
 
     def sandbox(self, request: StartRequest, folder: Path, note: Callable[[str], None]) -> Sandbox:
         """Return a container for a slice, not yet made."""
-        return _Container(self._config, self._engine, request, folder, note)
+        return _Container(self._config, self._engine, self._leftovers, request, folder, note)
 
     async def open(self) -> None:
         """Remove the containers that an earlier controller of this node has left; look into the image."""
         try:
-            for name in await asyncio.to_thread(self._engine.sweep):
-                _logger.warning("container %s of an earlier start of this node was removed", name)
+            await self._leftovers.clear()
         except DockerTrouble as error:
             _logger.warning("%s", error)
             return
@@ -108,15 +112,16 @@ class DockerLauncher:
         """Return why no container can be started now; asked again after 3 s at the earliest."""
         if self._asking is None or (self._asking.done() and time.monotonic() - self._asked >= _FRESH):
             self._asked = time.monotonic()
-            self._asking = asyncio.create_task(asyncio.to_thread(self._trouble))
+            self._asking = asyncio.create_task(self._trouble())
         try:
             return await asyncio.wait_for(asyncio.shield(self._asking), _ANSWER_LIMIT)
         except TimeoutError:
             return f"Docker took more than {_ANSWER_LIMIT:g} s and has not answered on {self._engine.host}"
 
-    def _trouble(self) -> str:
+    async def _trouble(self) -> str:
         try:
-            self._engine.find_image()
+            await self._leftovers.clear()
+            await asyncio.to_thread(self._engine.find_image)
         except DockerTrouble as error:
             return str(error)
         return ""
@@ -192,6 +197,7 @@ class _Container:
         self,
         config: DockerConfig,
         engine: Engine,
+        leftovers: Leftovers,
         request: StartRequest,
         folder: Path,
         note: Callable[[str], None],
@@ -199,11 +205,13 @@ class _Container:
         self.name = f"pytest-metersphere-{request.slice}"
         self._config = config
         self._engine = engine
+        self._leftovers = leftovers
         self._request = request
         self._tree = folder / "tree"
         self._door = folder / "door"
         self._note = note
         self._id = ""
+        self._opened = False
         self._control: socket.socket | None = None
         self._decoder = msgspec.msgpack.Decoder(FromContainer)
         self._children: dict[int, _Contained] = {}
@@ -216,7 +224,9 @@ class _Container:
         return str(Path(TREE) / folder.relative_to(self._tree))
 
     async def open(self) -> None:
+        await self._leftovers.clear()
         with await asyncio.to_thread(self._prepare) as listener:
+            self._opened = True
             self._id = await asyncio.to_thread(self._engine.start, self._recipe())
             self._control = await self._call(listener)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._hear)
@@ -380,11 +390,8 @@ class _Container:
         self._hang_up()
         if self._ending is not None:
             await self._ending
-        if self._id:
-            try:
-                await asyncio.to_thread(self._engine.remove, self._id)
-            except DockerTrouble as error:
-                _logger.warning("container %s could not be removed: %s", self.name, error)
+        if self._opened:
+            await self._leftovers.remove(self.name, made=bool(self._id))
 
 
 class _Contained:

@@ -281,7 +281,7 @@ def _launcher(config: NodeConfig) -> Launcher:
     # the Docker SDK is imported only where slices get containers
     from pytest_metersphere.dist.node.containers import DockerLauncher
 
-    return DockerLauncher(config.docker)
+    return DockerLauncher(config.docker, guests=config.metersphere is not None)
 
 
 def _require_sound(request: StartRequest) -> None:

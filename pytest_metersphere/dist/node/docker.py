@@ -216,8 +216,20 @@ class Engine:
                 if error.status_code != 409:
                     raise
 
-    def sweep(self) -> list[str]:
-        """Remove the containers that bear this node's label, word for word; return their names."""
+    def remove_slice(self, name: str) -> bool:
+        """Remove the container of a slice of this node by its name; return whether there was one."""
+        with self._client() as client, contextlib.suppress(NotFound):
+            found = client.containers.get(name)
+            if found.labels.get(NODE_LABEL) == self._config.node and SLICE_LABEL in found.labels:
+                self.remove(str(found.id))
+                return True
+        return False
+
+    def sweep(self, *, guests: bool = True) -> list[str]:
+        """Remove the containers that bear this node's label, word for word; return their names.
+
+        Those that MeterSphere servers had started stay without `guests`.
+        """
         removed = []
         wanted = self._config.node
         with self._client() as client:
@@ -225,7 +237,7 @@ class Engine:
                 all=True, filters={"label": f"{NODE_LABEL}={wanted}"}, ignore_removed=True
             )
             for found in marked:
-                if found.labels.get(NODE_LABEL) == wanted:
+                if found.labels.get(NODE_LABEL) == wanted and (guests or GUEST_LABEL not in found.labels):
                     removed.append(str(found.name))
                     with contextlib.suppress(NotFound):
                         found.remove(force=True, v=True)

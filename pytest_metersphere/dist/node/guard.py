@@ -37,16 +37,21 @@ class Guard:
         """Let a request pass.
 
         A node-controller serves no pages, so whatever `Origin` a request has, it is a foreign one. What a
-        page merely shows (an image whose address stops a container) comes without, but with `Sec-Fetch-Site`.
+        page merely shows (an image whose address stops a container) comes without, but with `Sec-Fetch-Site`;
+        over plain HTTP to another machine without that, too, so where there is no token, whatever comes from
+        a browser is refused: `Accept-Language` and `Mozilla/` are in all that browsers send.
 
         Raises:
             Refused: 403 for what comes from a page, 421 for a foreign Host, 401 for a missing or wrong token.
         """
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
             raise Refused(403, "origin", "requests from web pages are refused")
+        open_path = self.metersphere and path.startswith(METERSPHERE_PATHS)
+        if open_path and _is_browser(headers):
+            raise Refused(403, "origin", "requests from browsers are refused")
         if self.on_loopback and not _names_loopback(headers.get("Host", "")):
             raise Refused(421, "host", "this node listens on loopback only: address it as 127.0.0.1")
-        if path != OPEN_PATH and not (self.metersphere and path.startswith(METERSPHERE_PATHS)):
+        if path != OPEN_PATH and not open_path:
             self._check_token(headers.get("Authorization", ""))
 
     def _check_token(self, credentials: str) -> None:
@@ -55,6 +60,10 @@ class Guard:
         if scheme.lower() != "bearer" or not hmac.compare_digest(given, self.token.encode()):
             said = "the token is wrong" if credentials else "a token is needed"
             raise Refused(401, "token", f"{said}: send the node's token as Authorization: Bearer TOKEN")
+
+
+def _is_browser(headers: Mapping[str, str]) -> bool:
+    return "Accept-Language" in headers or headers.get("User-Agent", "").startswith("Mozilla/")
 
 
 def _names_loopback(host: str) -> bool:

@@ -32,6 +32,8 @@ KEPT = 16
 """Ended containers whose output is kept."""
 LOOK = 1.0
 """Seconds between two looks at which containers have ended."""
+STRAYS = 600.0
+"""Seconds for which containers are looked for whose start has failed."""
 LISTEN = 5.0
 """Seconds between two looks at what a container has printed."""
 
@@ -84,6 +86,7 @@ class Guests:
         self._starting = asyncio.Lock()
         self._farewells: dict[asyncio.Task[None], Lines] = {}
         self._swept = self._closing = False
+        self._strays_until = 0.0
         self._trouble = ""
         self._watching = asyncio.create_task(self._watch())
 
@@ -121,6 +124,8 @@ class Guests:
                 guest.id = await self._do(self._engine.start_guest, order.name, order.image, order.env)
             except BaseException:
                 del self._guests[order.name]
+                # it may come all the same, when Docker was only slow
+                self._strays_until = time.monotonic() + STRAYS
                 raise
             finally:
                 guest.made.set()
@@ -150,7 +155,7 @@ class Guests:
         Raises:
             DockerTrouble: Docker does not do it.
         """
-        guest = self._guests.get(name)
+        guest = self._guests.get(name) or await self._adopted(name)
         if guest is None:
             return
         await guest.made.wait()
@@ -187,7 +192,7 @@ class Guests:
         """See which have ended by themselves, or were ended by others, and what they print."""
         while True:
             await asyncio.sleep(LOOK)
-            if not self._swept:
+            if not self._swept or time.monotonic() < self._strays_until:
                 await self._try(self._sweep())
             if self._guests:
                 await self._try(self._look())
@@ -222,17 +227,32 @@ class Guests:
             await guest.lines.say(NO_MEMORY)
 
     async def _sweep(self) -> None:
-        for one in await self._do(self._engine.guests):
-            name = one["Labels"][GUEST_LABEL]
-            if name in self._guests:
-                continue
-            env = await self._do(self._engine.variables, one["Id"])
-            order = order_from(name, one["Image"], env)
-            guest = self._guests[name] = _Guest(order, Lines(order, self._threads), id=one["Id"])
-            guest.made.set()
-            _logger.warning("container %s of an earlier start of this node is removed", name)
-            await self._end(guest, asked=True, grace=0)
+        for name in await self._strays():
+            guest = await self._adopted(name)
+            if guest is not None:
+                how = "whose start failed" if self._swept else "of an earlier start of this node"
+                _logger.warning("container %s %s is removed", name, how)
+                await self._end(guest, asked=True, grace=0)
         self._swept = True
+
+    async def _strays(self) -> list[str]:
+        """Return the names of those that are there without being known."""
+        known = set(self._guests)
+        names = [one["Labels"][GUEST_LABEL] for one in await self._do(self._engine.guests)]
+        return [name for name in names if name not in known]
+
+    async def _adopted(self, name: str) -> _Guest | None:
+        """Take one that is there without being known for a guest, None when there is none of that name."""
+        async with self._starting:
+            found = await self._do(self._engine.guests)
+            for one in found:
+                if one["Labels"][GUEST_LABEL] == name and name not in self._guests:
+                    env = await self._do(self._engine.variables, one["Id"])
+                    order = order_from(name, one["Image"], env)
+                    guest = self._guests[name] = _Guest(order, Lines(order, self._threads), id=one["Id"])
+                    guest.made.set()
+                    return guest
+        return None
 
     async def _end(self, guest: _Guest, *, asked: bool, grace: int = GRACE) -> None:
         """Let nothing be left of a container; whoever comes second waits for the first."""
