@@ -24,9 +24,10 @@ hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell has put the tests into the background: what they start would inherit that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# what a shell ignores for tests in the background, or nohup, all that they start would ignore as well
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
