@@ -154,6 +154,52 @@ def test_what_a_log_tells_of_failures() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("Caused by: java.lang.IllegalArgumentException: File users.csv must exist", "JMeter misses a file"),
+        (
+            "Error in NonGUIDriver java.lang.IllegalArgumentException: Problem loading XML from:'/test/a.jmx'",
+            "JMeter could not load the test plan",
+        ),
+        ("Unable to get local host IP address.", "JMeter does not find the address of its own host"),
+        (
+            "There is insufficient memory for the Java Runtime Environment to continue.",
+            "Java had not enough memory",
+        ),
+        ("ERROR java.lang.OutOfMemoryError: Java heap space", "Java's heap was too small"),
+        ("INFO Stopping all threads now from element ms-load gate was not opened", "JMeter did not take go"),
+    ],
+)
+def test_what_a_load_does_not_survive(said: str, meaning: str) -> None:
+    """After these sentences no load can be believed, also when another failure was told of before."""
+    missing = "WARN java.lang.ClassNotFoundException: a.b.Plugin"
+    log = log_of(missing, said)
+
+    assert log_of(missing).broken == ""
+    assert log.trouble == f"JMeter misses a plugin: {missing}"
+    assert log.broken == f"{meaning}: {said}"
+    assert log.stopped == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Stop Test detected by thread: Buyers 1-1",
+        "Stop Test Now detected by thread: Buyers 1-1",
+        "Shutdown Test detected by thread: Buyers 1-1",
+        "Stopping all threads from element enough",
+        "Stopping all threads now from element enough",
+    ],
+)
+def test_a_plan_that_ends_itself(words: str) -> None:
+    """JMeter's words for it are kept, the first of them; a thread that ends is none."""
+    log = log_of("INFO o.a.j.t.JMeterThread: Stop Thread detected by thread: a 1-1", f"INFO x: {words}")
+
+    assert log.stopped == words
+    assert log_of(f"x {words}", "x Stop Test detected by thread: other 1-1").stopped == words
+
+
 def test_lines_without_a_head() -> None:
     """They belong to the line before; what comes first, is too long, or has no number is nobody's."""
     record = (

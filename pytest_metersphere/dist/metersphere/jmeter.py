@@ -257,6 +257,8 @@ class JMeterSlice:
     def doubts(self) -> Iterator[str]:
         """Yield why what was counted cannot be believed, once it is over."""
         said, seen = self._log.summary, self._counting.seen
+        if self._log.broken:
+            yield self._log.broken
         if self._hub.trouble:
             yield f"what it sent last may not have been read, as Kafka is in trouble: {self._hub.trouble}"
         if said is None:
@@ -289,6 +291,7 @@ class JMeterSlice:
         """Make frames of all that is left, and return how it ended."""
         with self.changed:
             self._keep(self._counting.rest())
+            itself = "" if stopped else self._log.stopped
             return Manifest(
                 slice=self.identity.slice,
                 incarnation=INCARNATION,
@@ -296,6 +299,7 @@ class JMeterSlice:
                 ended_at=self._counting.last_end,
                 ends=[self._counting.last_end],
                 stopped=stopped,
+                aborted=f"the test plan ended itself: {itself}" if itself else "",
                 reason="it was told to stop" if stopped else "",
                 doubts=[] if stopped else list(self.doubts()),
                 totals=self._counting.totals,
