@@ -247,6 +247,22 @@ def test_a_node_controller_that_goes_away(stage: Played) -> None:
     assert len(stage.stand_in.names("exited")) == 1
 
 
+def test_a_node_controller_that_goes_away_before_go(
+    stage: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A JMeter at the gate says nothing, so that nobody is asked does not mean that it is lost."""
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._SILENCE", 0.1)
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._LOOK_EVERY", 0.1)
+    client = stage.play(Script())
+    assert when(client, "starting").state == "ready"
+    stage.stand_in.refuse_all = "java.net.SocketException: No such file or directory"
+    assert client.state(SLICE, wait_while="ready", wait=1.5).state == "ready"
+    stage.stand_in.refuse_all = ""
+    client.go(SLICE)
+
+    assert_sound(whole(client))
+
+
 def test_test_data_is_for_one_container(stage: Played) -> None:
     """Who does not know a container's secret gets nothing, and nobody any more once it is ready."""
     client = stage.play(Script())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import weakref
 
 import pytest
 
@@ -10,6 +12,7 @@ from pytest_metersphere.dist.metersphere.hub import JMeterHub
 from pytest_metersphere.dist.metersphere.jmeter import JMeterSlice, new_identity
 from pytest_metersphere.dist.metersphere.logs import read_lines
 from pytest_metersphere.dist.metersphere.names import container_name
+from pytest_metersphere.dist.metersphere.package import Package
 from pytest_metersphere.dist.metersphere.rows import rows_by_report
 from pytest_metersphere.dist.wire import Manifest
 from tests.fakes.nodes import KEY
@@ -19,10 +22,15 @@ ENDED = "INFO o.a.j.e.StandardJMeterEngine: Notifying test listeners of end of t
 TOTAL = "INFO o.a.j.r.Summariser: ms-summary =      2 in 00:00:05 = 24.0/s Avg: 1 Err:     0 (0.00%)"
 
 
+def new() -> JMeterSlice:
+    """Return one that was just started."""
+    return JMeterSlice(new_identity(SLICE, "n1", container_name(SLICE, 3)), JMeterHub(), KEY, 0.0)
+
+
 @pytest.fixture
 def jmeter() -> JMeterSlice:
     """Return a JMeter whose gate was opened, and one of whose samples has come."""
-    made = JMeterSlice(new_identity(SLICE, "n1", container_name(SLICE, 3)), JMeterHub(), KEY, 0.0)
+    made = new()
     made.passed()
     rows = [
         {
@@ -81,3 +89,55 @@ def test_a_plan_that_ended_itself(jmeter: JMeterSlice) -> None:
     assert manifest.aborted == "the test plan ended itself: Stop Test detected by thread: Buyers 1-1"
     assert manifest.doubts == []
     assert jmeter.finish(stopped=True).aborted == ""
+
+
+def test_an_image_that_does_not_apply_properties(jmeter: JMeterSlice) -> None:
+    """Its summary has JMeter's own name: that is said, and not that the log does not come."""
+    say(jmeter, TOTAL.replace("ms-summary", "summary"), ENDED)
+
+    (doubt,) = jmeter.finish(stopped=False).doubts
+    assert "came over JMETER_LOGS as `summary =`" in doubt
+    assert "`properties=` of a mark has no effect" in doubt
+
+
+def test_a_log_of_errors_only(jmeter: JMeterSlice) -> None:
+    """Of an image that sends no more of its log JMeter's words about its end cannot be expected."""
+    say(jmeter, "ERROR o.a.j.JMeter: something is wrong")
+
+    assert jmeter.ended_soundly
+    say(jmeter, "INFO o.a.j.t.JMeterThread: Thread is running")
+    assert not jmeter.ended_soundly
+
+
+def test_the_gate_is_behind_it() -> None:
+    """A JMeter that took go waits there no longer, and from then on it is to be heard of."""
+    jmeter = new()
+    before = jmeter.heard_at
+
+    async def wait_there() -> None:
+        waiting = asyncio.create_task(jmeter.pass_gate())
+        await asyncio.sleep(0)
+        assert jmeter.is_at_gate
+        jmeter.passed()
+        assert not jmeter.is_at_gate
+        waiting.cancel()
+
+    asyncio.run(wait_there())
+    assert jmeter.heard_at == jmeter.went_at != before
+
+
+class Watched(Package):
+    """A package of which can be known whether anybody has it still."""
+
+
+def test_a_package_is_let_go(jmeter: JMeterSlice) -> None:
+    """Once JMeter is ready nobody may download it, and its bytes are not kept for the whole run."""
+    package = Watched(b"PK", (), ())
+    kept = weakref.ref(package)
+    jmeter.offer(package)
+    assert jmeter.package() == b"PK"
+    del package
+    jmeter.missing()
+
+    assert jmeter.package() is None
+    assert kept() is None

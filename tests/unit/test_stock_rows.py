@@ -126,7 +126,9 @@ def test_assertions_that_hold_say_nothing() -> None:
 
 def test_a_log_that_ends() -> None:
     """JMeter's sentence is the end of its test; the container's end is somebody else's word."""
-    assert log_of("INFO started").spoke
+    assert log_of("2026-11-26 10:00:00,123 INFO started").spoke
+    assert log_of(TOTAL.removeprefix("INFO ")).spoke
+    assert not log_of("2026-11-26 10:00:00,123 ERROR o.a.j.JMeter: INFO is not wanted", "INFORMED").spoke
     assert not log_of("INFO started").ended
     assert log_of(ENDED).ended
     assert log_of(ENDED[:-10]).ended
@@ -152,6 +154,15 @@ def test_what_a_log_tells_of_failures() -> None:
     assert log_of("x Problem loading XML from:'a'", said).trouble.startswith(
         "JMeter could not load the test plan: "
     )
+
+
+def test_a_summary_of_another_name() -> None:
+    """It says that JMeter does not know the properties that were sent, and is compared with nothing."""
+    log = log_of(TOTAL.replace("ms-summary", "summary"))
+
+    assert log.renamed
+    assert log.summary is None
+    assert not log_of(TOTAL, "my summary + 3 in").renamed
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,15 @@ def _course(node: StockNode, trial: _Trial, jmeter: JMeterSlice, url: str) -> It
     trial.wait(
         lambda: jmeter.summary is not None,
         KAFKA_LIMIT,
-        f"runs JMeter, but its summary did not come over {terms.log_topic}, and without it rows cannot be"
-        " proven to be complete: the image must send JMeter's log there (INFO and above)",
+        lambda: _without_summary(*jmeter.summary_lack),
     )
     yield Check(name="log", ok=True, detail=f"its log comes over {terms.log_topic}")
+
+
+def _without_summary(what: str, advice: str) -> str:
+    return (
+        f"runs JMeter, but its summary {what}, and without it rows cannot be proven to be complete: {advice}"
+    )
 
 
 class _Trial:
@@ -101,7 +106,7 @@ class _Trial:
         self._looked_at = time.monotonic()
         self._printed = ""
 
-    def wait(self, met: Callable[[], bool], limit: float, otherwise: str) -> None:
+    def wait(self, met: Callable[[], bool], limit: float, otherwise: str | Callable[[], str]) -> None:
         """Wait until something is met.
 
         Raises:
@@ -110,10 +115,11 @@ class _Trial:
         deadline = time.monotonic() + limit
         ended = False
         while not met():
-            if ended:
-                raise self._error(f"ended before its time; it {otherwise}")
-            if time.monotonic() > deadline:
-                raise self._error(f"{otherwise} (waited {format_duration(limit)})")
+            late = time.monotonic() > deadline
+            if ended or late:
+                why = otherwise if isinstance(otherwise, str) else otherwise()
+                waited = f" (waited {format_duration(limit)})"
+                raise self._error(f"ended before its time; it {why}" if ended else f"{why}{waited}")
             ended = self._look()
             with self._jmeter.changed:
                 self._jmeter.changed.wait(_PAUSE)

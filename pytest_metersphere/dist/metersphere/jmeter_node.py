@@ -287,7 +287,8 @@ class JMeterClient:
             # as long as rows or log come, the node-controller is not missed
             if jmeter.says_ended and quiet > QUIET:
                 held.gone_at = now
-            elif quiet > _SILENCE:
+            elif quiet > _SILENCE and not jmeter.is_at_gate:
+                # at the gate it is silent by nature
                 raise
 
     def _has_all(self, held: _Held, gone_at: float) -> bool:

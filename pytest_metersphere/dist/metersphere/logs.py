@@ -27,6 +27,9 @@ _NOT_JMETER = "none"
 _ENDED = "Notifying test listeners"
 _REMOVED = "Remove container"
 _SUMMARY = re.compile(r"ms-summary\s*=\s*(\d{1,18}) in .*?Err:\s*(\d{1,18})\s*\(")
+_RENAMED = re.compile(r"(?<![\w-])summary\s*=\s*\d{1,18} in ")
+_LEVEL = re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b")
+_HEAD_OF_TEXT = 200
 _BROKEN = (
     (
         "There is insufficient memory for the Java Runtime Environment to continue",
@@ -77,10 +80,11 @@ class JMeterLog:
     """What the log of one JMeter has told so far.
 
     Attributes:
-        spoke: a line of JMeter's own has come.
+        spoke: a line of JMeter's own of level INFO has come, so that its words about its end would, too.
         ended: JMeter said that its test has ended; rows may still come.
         removed: the node-controller said that the container has ended.
         summary: the last that JMeter's own summary said, None before it said anything.
+        renamed: a summary of another name has come: JMeter does not know our properties.
         trouble: the first line that tells of a failure, with what it means; empty without one.
         broken: the first such line of those after which no load can be believed; empty without one.
         stopped: JMeter's words that the plan itself ended the test; empty when it did not.
@@ -88,7 +92,7 @@ class JMeterLog:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self.spoke = self.ended = self.removed = False
+        self.spoke = self.ended = self.removed = self.renamed = False
         self.summary: Summary | None = None
         self.trouble = self.broken = self.stopped = ""
         self._last: deque[str] = deque(maxlen=LAST_LINES)
@@ -100,7 +104,8 @@ class JMeterLog:
             self.removed = self.removed or text.startswith(_REMOVED)
         else:
             self._last.append(text)
-            self.spoke = True
+            self.spoke = self.spoke or _is_info(text)
+            self.renamed = self.renamed or _RENAMED.search(text) is not None
             self.ended = self.ended or _ENDED in text
             self._note_summary(text)
             if not self.stopped and SHUT not in text:
@@ -117,10 +122,17 @@ class JMeterLog:
         found = _SUMMARY.search(text)
         if found is None:
             return
+        self.spoke = True
         said = Summary(int(found[1]), int(found[2]))
         # it only ever grows, whatever order lines come in
         if self.summary is None or said.samples >= self.summary.samples:
             self.summary = said
+
+
+def _is_info(text: str) -> bool:
+    """Return whether a line is of level INFO: the first level in it is its own, wherever the pattern has it."""
+    found = _LEVEL.search(text[:_HEAD_OF_TEXT])
+    return found is not None and found[0] == "INFO"
 
 
 def _told(text: str, sentences: tuple[tuple[str, str], ...]) -> str:
