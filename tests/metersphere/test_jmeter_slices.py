@@ -247,9 +247,7 @@ def test_a_node_controller_that_goes_away(stage: Played) -> None:
     assert len(stage.stand_in.names("exited")) == 1
 
 
-def test_a_node_controller_that_goes_away_before_go(
-    stage: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_controller_that_goes_away_before_go(stage: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     """A JMeter at the gate says nothing, so that nobody is asked does not mean that it is lost."""
     monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._SILENCE", 0.1)
     monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._LOOK_EVERY", 0.1)
