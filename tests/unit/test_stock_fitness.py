@@ -38,7 +38,7 @@ def required(folder: Path, *elements: str, variables: dict[str, str] | None = No
         ((PRECISE, threads(http("/a"))), ("PreciseThroughputTimer 'exact' (line 11)", "would come at once")),
         (
             (SHAPE, threads(http("/a"))),
-            ("VariableThroughputTimer 'shape' (line 11)", "into the thread group"),
+            ("VariableThroughputTimer 'shape' (line 11)", "the thread group"),
         ),
         ((threads(http("/a")), MEET), ("SyncTimer 'meet'", "put it into the thread group")),
         ((defaults("10.0.0.9"), threads()), ("ConfigTestElement 'defaults'", "its proxy '10.0.0.9'")),

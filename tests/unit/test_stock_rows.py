@@ -170,7 +170,7 @@ def test_a_summary_of_another_name() -> None:
     [
         ("Caused by: java.lang.IllegalArgumentException: File users.csv must exist", "JMeter misses a file"),
         (
-            "Error in NonGUIDriver java.lang.IllegalArgumentException: Problem loading XML from:'/test/a.jmx'",
+            "Error in NonGUIDriver java.lang.IllegalArgumentException: Problem loading XML from:'/a.jmx'",
             "JMeter could not load the test plan",
         ),
         ("Unable to get local host IP address.", "JMeter does not find the address of its own host"),

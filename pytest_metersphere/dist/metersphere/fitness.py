@@ -46,9 +46,10 @@ def _refuse_schedules(plan: JmxPlan) -> None:
     for element in plan.elements():
         if _kind(element) == "PreciseThroughputTimer":
             raise JmxError(
-                f"{element.title}: it counts from the start of JMeter's test, and a JMeter on a stock MeterSphere"
-                " node waits from then on for the common begin, so what was due meanwhile would come at once;"
-                " use a Constant Throughput Timer, or a Throughput Shaping Timer in the thread group"
+                f"{element.title}: it counts from the start of JMeter's test, and a JMeter on a stock"
+                " MeterSphere node waits from then on for the common begin, so what was due meanwhile would"
+                " come at once; use a Constant Throughput Timer, or a Throughput Shaping Timer in the thread"
+                " group"
             )
 
 
@@ -56,8 +57,8 @@ def _refuse_for_the_gate(element: Element, plan: JmxPlan) -> None:
     why = _FOR_THE_GATE.get(_kind(element))
     if why is not None:
         raise JmxError(
-            f"{element.title}: outside of thread groups it is also for the request by which a JMeter on a stock"
-            f" MeterSphere node waits for the common begin: {why}; {_ELSEWHERE}"
+            f"{element.title}: outside of thread groups it is also for the request by which a JMeter on a"
+            f" stock MeterSphere node waits for the common begin: {why}; {_ELSEWHERE}"
         )
     proxy = plan.resolved(text_of(element, "HTTPSampler.proxyHost"))
     if element.tag == "ConfigTestElement" and proxy:

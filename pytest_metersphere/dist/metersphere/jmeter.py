@@ -279,7 +279,8 @@ class JMeterSlice:
         if said is None:
             what, advice = self.summary_lack
             yield (
-                f"JMeter's own summary {what}, so its {seen.samples} rows cannot be compared with it: {advice}"
+                f"JMeter's own summary {what}, so its {seen.samples} rows cannot be compared with it:"
+                f" {advice}"
             )
         elif said != seen:
             yield (

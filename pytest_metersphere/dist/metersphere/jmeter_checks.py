@@ -18,7 +18,7 @@ from pytest_metersphere.dist.metersphere.jmeter_node import admitted, environmen
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import StockNode
 from pytest_metersphere.dist.metersphere.package import trial_package
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.rest import StockApi, kafka_lists
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import NodeError
@@ -50,7 +50,8 @@ def jmeter_findings(node: StockNode, api: StockApi, kafka: KafkaAccess) -> Itera
     url = admitted(node, jmeter)
     try:
         jmeter.offer(trial_package(reporting_of(jmeter.identity, url, kafka, hub)))
-        api.start(hub.terms.image, environment(jmeter.identity, url, kafka, hub))
+        lists = kafka_lists(kafka.servers, needed=True)
+        api.start_with(lists, hub.terms.image, environment(jmeter.identity, url, hub))
         yield Check(name="jmeter image", ok=True, detail=f"Docker there started {hub.terms.image}")
         yield from _course(node, _Trial(node, api, jmeter), jmeter, url)
     finally:

@@ -130,7 +130,7 @@ class JMeterLog:
 
 
 def _is_info(text: str) -> bool:
-    """Return whether a line is of level INFO: the first level in it is its own, wherever the pattern has it."""
+    """Return whether a line is of level INFO; the first level in it is its own, wherever that stands."""
     found = _LEVEL.search(text[:_HEAD_OF_TEXT])
     return found is not None and found[0] == "INFO"
 
