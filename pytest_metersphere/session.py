@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pytest_metersphere.dist.checks import Wanted
 from pytest_metersphere.dist.fleet import Fleet, for_parts, require_certificates
 from pytest_metersphere.dist.kafka.preflight import check_kafka, check_text
 from pytest_metersphere.dist.local import default_capacity
+from pytest_metersphere.dist.metersphere.fitness import require_fit
 from pytest_metersphere.dist.metersphere.hub import JMeterHub, JMeterTerms
 from pytest_metersphere.dist.metersphere.node import StockTerms
 from pytest_metersphere.dist.packages import required_packages
@@ -121,6 +122,8 @@ class LoadSession:
             self._kafka = self._checked_kafka(self.settings.kafka, longest)
         self._fleet = self._new_fleet()
         self._fleet.recognise(self._stock_terms())
+        if self._fleet.has_stock_jmeter:
+            self._see_fit(scenario for scenarios in runs for scenario in scenarios)
         if self.settings.preflight != "off":
             _require(self._fleet.check(dataclasses.replace(self._wanted, kafka=self._kafka)))
         for scenarios in runs:
@@ -184,6 +187,16 @@ class LoadSession:
                 divided_for(planned.scenario, share, self._root)
             except ConfigError as error:
                 raise PreflightError(f"{planned.scenario.nodeid}: {error}") from None
+
+    def _see_fit(self, scenarios: Iterable[Scenario]) -> None:
+        """Refuse test plans that the stock JMeter image would run as something else than they say."""
+        for scenario in scenarios:
+            if scenario.jmx is None:
+                continue
+            try:
+                require_fit(scenario, self._root)
+            except ConfigError as error:
+                raise PreflightError(f"{scenario.nodeid}: {error}") from None
 
     def bundle(self, test_files: Sequence[Path], scenarios: Sequence[Scenario] = ()) -> None:
         """Pack what the scenarios need on the nodes (ConfigError when it cannot be sent)."""

@@ -62,6 +62,11 @@ class Fleet:
             return node
         return stock_twin(node, self._terms) or node
 
+    @property
+    def has_stock_jmeter(self) -> bool:
+        """Return whether test plans run in the stock JMeter image on any of the nodes."""
+        return any(isinstance(node, StockNode) and _runs_jmeter_image(node) for node in self.nodes)
+
     def check(self, wanted: Wanted) -> list[Check]:
         """Check every node at once, each up to the first thing that does not hold."""
         found = in_parallel(lambda node: check(node, wanted), self.nodes)
@@ -98,11 +103,15 @@ def check(node: Node | StockNode, wanted: Wanted) -> list[Check]:
 
 def for_parts(node: Node | StockNode, parts: Sequence[Part]) -> AnyNode:
     """Return a node as what runs these parts; a stock one runs test plans in the JMeter image, if any."""
-    if isinstance(node, StockNode) and node.terms.hub.terms.image and parts[0].scenario.jmx is not None:
+    if isinstance(node, StockNode) and _runs_jmeter_image(node) and parts[0].scenario.jmx is not None:
         from pytest_metersphere.dist.metersphere.jmeter_node import JMeterNode
 
         return JMeterNode(node)
     return node
+
+
+def _runs_jmeter_image(node: StockNode) -> bool:
+    return bool(node.terms.hub.terms.image)
 
 
 def lacking(node: StockNode) -> list[Check]:

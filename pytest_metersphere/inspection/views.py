@@ -8,7 +8,7 @@ from pytest_metersphere import __version__
 from pytest_metersphere.dist.client import NodeClient
 from pytest_metersphere.dist.kafka.brokers import split_address
 from pytest_metersphere.dist.metersphere.node import StockNode
-from pytest_metersphere.dist.metersphere.rest import NO_IMAGE, NO_KAFKA
+from pytest_metersphere.dist.metersphere.rest import NO_IMAGE, NO_KAFKA, kafka_lists
 from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, KafkaAccess, NodeInfo
 from pytest_metersphere.inspection.values import ImageState, NodeStatus
 
@@ -45,13 +45,15 @@ def with_kafka(row: NodeStatus, view: Check | None) -> NodeStatus:
 def with_refusals(row: NodeStatus, node: StockNode) -> NodeStatus:
     """Return the row with what its node-controller says of the image and of Kafka, by starting nothing."""
     image, kafka = node.terms.image, node.terms.kafka
+    assert kafka is not None, "a stock node without Kafka has a lack, and is not asked"
     row = msgspec.structs.replace(row, image=image)
-    servers = ",".join(kafka.servers) if kafka is not None else ""
-    why = node.api.refusal(image, servers)
+    every, *fewer = kafka_lists(kafka.servers, needed=False)
+    why = node.api.refusal(image, every)
     if NO_KAFKA in why:
-        row = msgspec.structs.replace(row, kafka="not reached", detail=_unreached(servers))
-        why = node.api.refusal(image)
-    elif servers:
+        row = msgspec.structs.replace(row, kafka="not reached", detail=_unreached(every))
+        whys = (node.api.refusal(image, servers) for servers in fewer)
+        why = next((other for other in whys if NO_KAFKA not in other), why)
+    else:
         row = msgspec.structs.replace(row, kafka="port open")
     if why:
         state: ImageState | None = "missing" if why.startswith(NO_IMAGE) else None

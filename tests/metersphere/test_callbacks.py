@@ -228,7 +228,52 @@ def test_addresses(served: Served) -> None:
     assert served.callbacks.listen("127.0.0.2") != 0
     with pytest.raises(PreflightError, match=r"192\.0\.2\.1 port of its choice cannot be listened on"):
         served.callbacks.listen("192.0.2.1")
-    with pytest.raises(PreflightError, match=f"port {served.port} cannot be listened on"):
+    with pytest.raises(PreflightError, match=f"port {served.port} cannot be listened on") as error:
         served.callbacks.listen("127.0.0.1", served.port)
+    assert str(error.value).endswith("; choose another with --ms-callback=HOST:PORT")
     assert address_towards("127.0.0.1", 8082) == "127.0.0.1"
     assert address_towards("127.0.0.9", 8082).startswith("127.0.0.")
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has an address of IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_all_addresses(served: Served) -> None:
+    """With no address of its own it listens on one port, by IPv4 and, where there is that, by IPv6."""
+    port = served.callbacks.listen("")
+    assert served.callbacks.listen("") == port
+    hosts = ["127.0.0.1", *(["::1"] if has_ipv6() else [])]
+    for host in hosts:
+        with socket.create_connection((host, port), timeout=20) as sock:
+            sock.sendall(f"GET /{served.secret}/jmeter/ping HTTP/1.1\r\n\r\n".encode())
+            assert b"PONG" in everything(sock)
+
+
+def test_all_addresses_without_ipv6(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of IPv4 are enough."""
+    monkeypatch.setattr(module, "_ANY_6", "192.0.2.1")
+    port = served.callbacks.listen("")
+    with socket.create_connection(("127.0.0.1", port), timeout=20):
+        assert port != served.port
+
+
+def test_all_addresses_where_a_port_is_half_taken(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is asked for is refused, and nothing of it is kept; else another one is found."""
+    with socket.socket() as sock:
+        # stands for somebody who has the port by IPv6 only
+        sock.bind(("127.0.0.3", 0))
+        sock.listen()
+        taken = sock.getsockname()[1]
+        monkeypatch.setattr(module, "_ANY_4", "127.0.0.2")
+        monkeypatch.setattr(module, "_ANY_6", "127.0.0.3")
+        with pytest.raises(PreflightError, match=f"this machine port {taken} cannot be listened on"):
+            served.callbacks.listen("", taken)
+        assert served.callbacks.listen("127.0.0.2", taken) == taken
+        assert served.callbacks.listen("") not in (0, taken)

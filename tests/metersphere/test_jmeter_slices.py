@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_metersphere.dist.collect import Collector, SliceData
+from pytest_metersphere.dist.feed import Arrival, SpoolFeed
 from pytest_metersphere.dist.metersphere.jmeter_node import JMeterClient
 from pytest_metersphere.dist.wire import Manifest
 from pytest_metersphere.errors import NodeError
@@ -245,6 +246,41 @@ def test_a_node_controller_that_goes_away(stage: Played) -> None:
 
     assert_sound(found, 200)
     assert len(stage.stand_in.names("exited")) == 1
+
+
+def test_a_hiccup_of_docker(stage: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that a node-controller tells of for a moment does not lose the slice."""
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._SILENCE", 0.0)
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._LOOK_EVERY", 0.1)
+    stage.go(Script(samples=100))
+    stage.stand_in.refuse_all = "java.net.SocketException: No such file or directory"
+    asked = len(stage.stand_in.asked)
+    arrivals: list[Arrival] = []
+    with contextlib.closing(SpoolFeed({SLICE: stage.node.connect})) as feed:
+        eventually(lambda: len(stage.stand_in.asked) > asked + 1, "it is refused")
+        stage.stand_in.refuse_all = ""
+        deadline = time.monotonic() + 50
+        while not any(one.manifest or one.silence for one in arrivals):
+            assert time.monotonic() < deadline
+            arrivals += feed.receive(1.0)
+
+    assert [one.silence for one in arrivals if one.silence] == []
+    assert arrivals[-1].manifest is not None
+    assert arrivals[-1].manifest.totals.requests == 100
+
+
+def test_a_node_controller_that_goes_away_before_go(stage: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JMeter at the gate says nothing, so that nobody is asked does not mean that it is lost."""
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._SILENCE", 0.1)
+    monkeypatch.setattr("pytest_metersphere.dist.metersphere.jmeter_node._LOOK_EVERY", 0.1)
+    client = stage.play(Script())
+    assert when(client, "starting").state == "ready"
+    stage.stand_in.refuse_all = "java.net.SocketException: No such file or directory"
+    assert client.state(SLICE, wait_while="ready", wait=1.5).state == "ready"
+    stage.stand_in.refuse_all = ""
+    client.go(SLICE)
+
+    assert_sound(whole(client))
 
 
 def test_test_data_is_for_one_container(stage: Played) -> None:

@@ -156,6 +156,33 @@ def test_rows_that_do_not_add_up(project: Project, machines: Played) -> None:
         assert "own summary says 54 samples" in (done.reports / name).read_text()
 
 
+@pytest.mark.parametrize(
+    ("says", "verdict", "finding"),
+    [
+        (
+            "INFO o.a.j.t.JMeterThread: Stop Test detected by thread: Buyers 1-1",
+            "aborted",
+            "aborted: the test plan ended itself: Stop Test detected by thread: Buyers 1-1",
+        ),
+        (
+            "ERROR o.a.j.t.JMeterThread: java.lang.OutOfMemoryError: Java",
+            "invalid",
+            "Java's heap was too small",
+        ),
+    ],
+)
+def test_a_log_that_tells_of_trouble(
+    project: Project, machines: Played, says: str, verdict: str, finding: str
+) -> None:
+    """Though each JMeter came to its end and all rows are there, the run has not passed."""
+    machines.play(Script(says=says))
+    done = project.run(f"--ms-pool={machines.pool(9, 9)}", "--ms-preflight=off", env=machines.env)
+
+    result = done.scenario("test_shop")
+    assert result.verdict == verdict, done.text
+    assert finding in " ".join(result.findings)
+
+
 def test_rows_that_are_late(project: Project, machines: Played) -> None:
     """They count in the second in which their samples ended, though that was reported long before."""
     machines.play(Script(samples=50, late=6.0))

@@ -9,9 +9,17 @@ import pytest
 
 from pytest_metersphere.dist.metersphere import rest
 from pytest_metersphere.dist.metersphere.names import container_name
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.rest import StockApi, kafka_lists
 from pytest_metersphere.errors import NodeError
-from tests.fakes.listeners import Handler, greets_as_ssh, hangs_up, keeps_silent, listener, says
+from tests.fakes.listeners import (
+    Handler,
+    dropping_port,
+    greets_as_ssh,
+    hangs_up,
+    keeps_silent,
+    listener,
+    says,
+)
 from tests.fakes.nodes import eventually, free_port
 from tests.metersphere.engines import ProcessEngine
 from tests.metersphere.stand_in import StandIn
@@ -148,8 +156,9 @@ def test_errors_with_status_200(api: StockApi, stand_in: StandIn, message: str, 
     """Docker is down, while /status says that all is well."""
     stand_in.refuse_all = message
     api.status()
-    with pytest.raises(NodeError, match=told):
+    with pytest.raises(NodeError, match=told) as error:
         api.containers()
+    assert (error.value.kind, error.value.status) == ("unwell", None)
 
 
 def test_an_error_without_a_message() -> None:
@@ -189,6 +198,8 @@ def test_answers_that_make_no_sense(body: bytes) -> None:
         StockApi("n1", f"http://127.0.0.1:{port}").containers()
 
     assert str(error.value).startswith("node n1: ")
+    # what follows a run is patient with whoever gave no status
+    assert error.value.status is None
 
 
 @pytest.mark.parametrize("handle", [hangs_up, greets_as_ssh], ids=["hangs up", "ssh"])
@@ -204,6 +215,15 @@ def test_nobody_is_there() -> None:
     """The words are those for any node."""
     with pytest.raises(NodeError, match="refused the connection"):
         StockApi("n1", f"http://127.0.0.1:{free_port()}").status()
+
+
+def test_nobody_takes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit that is told of is that for a connection, not that for an answer."""
+    monkeypatch.setattr(rest, "CONNECT_LIMIT", 0.3)
+    with dropping_port() as port, pytest.raises(NodeError, match="took no connection within 300 ms") as error:
+        StockApi("n1", f"http://127.0.0.1:{port}").stop("x")
+
+    assert error.value.kind == "no answer"
 
 
 def test_a_start_is_never_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,13 +249,54 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         StockApi("n1", f"http://127.0.0.1:{port}").status()
 
 
+def test_a_broker_that_is_down(api: StockApi, stand_in: StandIn) -> None:
+    """The node-controller is told the truth first, then of one broker at a time, and at last of none."""
+    dead, alive = f"127.0.0.1:{free_port()}", stand_in.address
+    told = []
+    for servers, needed in (([alive, dead], True), ([dead], False), ([dead, dead], False)):
+        name = container_name(f"{RUN}-0", 5)
+        api.start_with(kafka_lists(servers, needed=needed), SLEEPER, {"TEST_ID": name, "REPORT_ID": name})
+        assert api.is_running(name)
+        api.stop(name)
+        told.append([env["BOOTSTRAP_SERVERS"] for env in stand_in.started])
+        stand_in.started.clear()
+
+    assert told == [[f"{alive},{dead}", alive], [dead, ""], [f"{dead},{dead}", dead, dead, ""]]
+
+
+def test_all_brokers_are_down(api: StockApi, stand_in: StandIn) -> None:
+    """A container that knows no other brokers is not started without; what to do is said."""
+    dead, name = f"127.0.0.1:{free_port()}", container_name(f"{RUN}-0", 5)
+    with pytest.raises(NodeError, match="name only brokers that run, as IPv4 or a name with port"):
+        api.start_with(kafka_lists([dead], needed=True), SLEEPER, {"TEST_ID": name})
+
+    assert [env["BOOTSTRAP_SERVERS"] for env in stand_in.started] == [dead]
+
+
+def test_another_refusal_is_the_last_word(api: StockApi, stand_in: StandIn) -> None:
+    """It may have removed what was there, so the start is not tried with other brokers."""
+    name, here = container_name(f"{RUN}-0", 5), stand_in.address
+    with pytest.raises(NodeError, match="Image Not Found"):
+        api.start_with(kafka_lists([here, here], needed=False), "sleeper:2", {"TEST_ID": name})
+
+    assert len(stand_in.started) == 1
+
+
+def test_a_refusal_may_take_its_time(api: StockApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one after the boot of a node-controller takes longer than other answers."""
+    monkeypatch.setattr(rest, "READ_LIMIT", 1e-6)
+
+    assert api.refusal(SLEEPER, "") == ""
+    assert rest.REFUSAL_LIMIT > 5.6 + 1
+
+
 def test_what_would_be_refused_is_known_without_a_start(api: StockApi, stand_in: StandIn) -> None:
     """Kafka, then the image; what would be started is refused by its name, so nothing is made or removed."""
     name = start(api, f"{RUN}-0")
     dead = f"127.0.0.1:{free_port()}"
 
-    assert api.refusal(SLEEPER) == ""
-    assert api.refusal("sleeper:2").startswith("Image Not Found: sleeper:2")
+    assert api.refusal(SLEEPER, "") == ""
+    assert api.refusal("sleeper:2", "").startswith("Image Not Found: sleeper:2")
     assert api.refusal("sleeper:2", dead).startswith("Failed to connect to Kafka")
     assert api.refusal(SLEEPER, stand_in.address) == ""
     assert stand_in.names() == [name]

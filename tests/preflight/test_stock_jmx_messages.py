@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jmeter.plans import http, plan, shaping, threads
 from tests.metersphere.actor import Script, command
 from tests.metersphere.engines import ProcessEngine
 from tests.metersphere.jmx import IMAGE, log_sender, new_topics, write_plan
@@ -87,6 +88,18 @@ def test_a_runner_image_without_jmeter(bench: Bench) -> None:
     message = bench.refuses(PYTEST_MS_JMETER_IMAGE="", PYTEST_MS_RUNNER_IMAGE="runner:test", PATH="/nowhere")
 
     assert "build runner:test anew" in message or "the load is a JMeter test plan" in message
+
+
+def test_a_plan_that_cannot_wait_for_the_common_begin(bench: Bench) -> None:
+    """It is refused with element and line before any container is started."""
+    bench.project.write("plans/shop.jmx", plan(shaping([(1, 10, 60)]), threads(http("/cart"))))
+    message = bench.refuses()
+
+    assert bench.stand_in.started == []
+    assert message.startswith(
+        "test_shop.py::test_shop: plans/shop.jmx: VariableThroughputTimer 'shape' (line"
+    )
+    assert "put it into the thread group, or use our own nodes" in message
 
 
 def test_the_jmeter_image_is_not_there(bench: Bench) -> None:

@@ -124,6 +124,7 @@ def test_kinds() -> None:
 def test_users() -> None:
     """Users are the threads that JMeter has, those of set-up groups left out."""
     assert counted(row(all_threads=4), row(all_threads=9, thread="prepare 1-7"))[1].users == 4
+    assert counted(row(all_threads=9, thread="prepare more 1-7"))[1].users == 9
 
 
 def test_cut_off() -> None:

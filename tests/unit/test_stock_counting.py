@@ -163,6 +163,15 @@ def test_users() -> None:
     assert [(span.second, span.tallies[0].users) for span in late] == [(3, 2)]
 
 
+def test_users_of_a_group_with_a_helper_s_name_in_its_own() -> None:
+    """Only threads of the set-up group itself are no users."""
+    made = counting()
+    made.add(pairs(row(0, ThreadName="before noon 1-1", AllThreads=4)), FAR)
+    made.add(pairs(row(0, ThreadName="before 2-11", AllThreads=9)), FAR)
+
+    assert made.take(1)[0].tallies[0].users == 4
+
+
 def test_transactions() -> None:
     """A row with a Transaction Controller's name and without URL and type is none of the samples."""
     made = counting("buy", "step ${number}")
@@ -209,11 +218,18 @@ def test_before_the_gate() -> None:
 def test_set_up_counts_in_the_first_second() -> None:
     """What ended before go, in a set-up thread group, belongs to second 0."""
     made = counting()
-    made.add(pairs(row(-5000, "prepare", ThreadName="before 1-1")), FAR)
+    made.add(pairs(row(-5000, "prepare", ThreadName="before 1-1"), row(100)), FAR)
 
-    assert by_second(made.rest()) == {}
-    made.add(pairs(row(100)), FAR)
     assert by_second(made.rest()) == {0: 2}
+
+
+def test_the_last_sample_ends_with_its_second() -> None:
+    """It is handed out, in the second that its end begins."""
+    made = counting()
+    made.add(pairs(row(2990)), FAR)
+
+    assert by_second(made.rest()) == {0: 0, 1: 0, 2: 0, 3: 1}
+    assert made.totals.requests == 1
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,16 @@ def test_further_files(write: Write, tmp_path: Path) -> None:
     assert (found["hosts"], found["extra.json"], found["users.csv"]) == ("", "further", "name\na\n")
 
 
+def test_further_test_plans_stay_behind(write: Write, tmp_path: Path) -> None:
+    """Older images run every plan that they unpack, without a gate and on every node in full."""
+    for name in ("other.jmx", "OTHER.JMX", "jmx"):
+        (tmp_path / name).write_text("further")
+    attached = [tmp_path / name for name in ("other.jmx", "OTHER.JMX", "jmx")]
+    found = entries(package_for(write(plan(threads(http("/cart")))), ALONE, tmp_path, REPORTING, attached))
+
+    assert [name for name in found if "jmx" in name.lower()] == ["ms-load-0.jmx", "jmx"]
+
+
 @pytest.mark.parametrize(
     ("capacities", "users", "expected"),
     [

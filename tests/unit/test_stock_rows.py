@@ -126,7 +126,9 @@ def test_assertions_that_hold_say_nothing() -> None:
 
 def test_a_log_that_ends() -> None:
     """JMeter's sentence is the end of its test; the container's end is somebody else's word."""
-    assert log_of("INFO started").spoke
+    assert log_of("2026-11-26 10:00:00,123 INFO started").spoke
+    assert log_of(TOTAL.removeprefix("INFO ")).spoke
+    assert not log_of("2026-11-26 10:00:00,123 ERROR o.a.j.JMeter: INFO is not wanted", "INFORMED").spoke
     assert not log_of("INFO started").ended
     assert log_of(ENDED).ended
     assert log_of(ENDED[:-10]).ended
@@ -152,6 +154,61 @@ def test_what_a_log_tells_of_failures() -> None:
     assert log_of("x Problem loading XML from:'a'", said).trouble.startswith(
         "JMeter could not load the test plan: "
     )
+
+
+def test_a_summary_of_another_name() -> None:
+    """It says that JMeter does not know the properties that were sent, and is compared with nothing."""
+    log = log_of(TOTAL.replace("ms-summary", "summary"))
+
+    assert log.renamed
+    assert log.summary is None
+    assert not log_of(TOTAL, "my summary + 3 in").renamed
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("Caused by: java.lang.IllegalArgumentException: File users.csv must exist", "JMeter misses a file"),
+        (
+            "Error in NonGUIDriver java.lang.IllegalArgumentException: Problem loading XML from:'/a.jmx'",
+            "JMeter could not load the test plan",
+        ),
+        ("Unable to get local host IP address.", "JMeter does not find the address of its own host"),
+        (
+            "There is insufficient memory for the Java Runtime Environment to continue.",
+            "Java had not enough memory",
+        ),
+        ("ERROR java.lang.OutOfMemoryError: Java heap space", "Java's heap was too small"),
+        ("INFO Stopping all threads now from element ms-load gate was not opened", "JMeter did not take go"),
+    ],
+)
+def test_what_a_load_does_not_survive(said: str, meaning: str) -> None:
+    """After these sentences no load can be believed, also when another failure was told of before."""
+    missing = "WARN java.lang.ClassNotFoundException: a.b.Plugin"
+    log = log_of(missing, said)
+
+    assert log_of(missing).broken == ""
+    assert log.trouble == f"JMeter misses a plugin: {missing}"
+    assert log.broken == f"{meaning}: {said}"
+    assert log.stopped == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Stop Test detected by thread: Buyers 1-1",
+        "Stop Test Now detected by thread: Buyers 1-1",
+        "Shutdown Test detected by thread: Buyers 1-1",
+        "Stopping all threads from element enough",
+        "Stopping all threads now from element enough",
+    ],
+)
+def test_a_plan_that_ends_itself(words: str) -> None:
+    """JMeter's words for it are kept, the first of them; a thread that ends is none."""
+    log = log_of("INFO o.a.j.t.JMeterThread: Stop Thread detected by thread: a 1-1", f"INFO x: {words}")
+
+    assert log.stopped == words
+    assert log_of(f"x {words}", "x Stop Test detected by thread: other 1-1").stopped == words
 
 
 def test_lines_without_a_head() -> None:

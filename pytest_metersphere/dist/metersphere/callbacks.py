@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import hmac
+import itertools
+import os
 import secrets
 import socket
 import threading
@@ -31,6 +34,8 @@ MAX_CONNECTIONS = 2000
 
 T = TypeVar("T")
 
+_ANY_4, _ANY_6 = "0.0.0.0", "::"  # noqa: S104 - containers call from anywhere, with a secret
+_PORTS = 20
 _BACKLOG = 512
 _CLOSE_LIMIT = 5.0
 _SECRET_BYTES = 24
@@ -70,7 +75,7 @@ class Callbacks:
         """Serve nobody yet."""
         self._loop = asyncio.new_event_loop()
         self._guests: dict[str, Guest] = {}
-        self._servers: dict[tuple[str, int], asyncio.Server] = {}
+        self._servers: dict[tuple[str, int], list[asyncio.Server]] = {}
         self._open = 0
         self._listening = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="jmeter-callbacks", daemon=True)
@@ -80,7 +85,7 @@ class Callbacks:
         """Listen on an address of this machine, unless that is done already, and return the port.
 
         Args:
-            host: an IP address, or nothing for all.
+            host: an IP address, or nothing for all, of IPv6 too where there is that: on the same port.
             port: 0 for any that is free.
 
         Raises:
@@ -115,22 +120,41 @@ class Callbacks:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self, host: str, port: int) -> int:
-        server = self._servers.get((host, port))
-        if server is None:
+        servers = self._servers.get((host, port))
+        if servers is None:
             try:
-                server = await asyncio.start_server(
-                    self._serve, host or None, port, limit=MAX_HEAD, backlog=_BACKLOG
-                )
+                servers = [await self._on(host, port)] if host else await self._everywhere(port)
             except OSError as error:
                 raise PreflightError(
                     f"{host or 'this machine'} port {port or 'of its choice'} cannot be listened on:"
-                    f" {error.strerror or error}"
+                    f" {error.strerror or error}; choose another with --ms-callback=HOST:PORT"
                 ) from None
-            self._servers[host, port] = server
-        return int(server.sockets[0].getsockname()[1])
+            self._servers[host, port] = servers
+        return _port(servers[0])
+
+    async def _everywhere(self, port: int) -> list[asyncio.Server]:
+        """Listen on all addresses, on one port: there is only one that can be told."""
+        for _ in range(_PORTS):
+            first = await self._on(_ANY_4, port)
+            try:
+                return [first, await self._on(_ANY_6, _port(first))]
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    # there is no IPv6
+                    return [first]
+                first.close()
+                if port:
+                    raise
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+    async def _on(self, host: str, port: int) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD, backlog=_BACKLOG)
+        if not server.sockets:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return server
 
     async def _shut(self) -> None:
-        for server in self._servers.values():
+        for server in itertools.chain(*self._servers.values()):
             server.close()
         self._servers.clear()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -193,6 +217,10 @@ class Callbacks:
         if guest is None or request.query.get("reportId", guest.report_id) != guest.report_id:
             return None
         return guest if request.query.get("resourceIndex", str(guest.index)) == str(guest.index) else None
+
+
+def _port(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

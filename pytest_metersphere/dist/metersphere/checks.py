@@ -18,7 +18,7 @@ from pytest_metersphere.dist.metersphere.jmeter_checks import jmeter_findings
 from pytest_metersphere.dist.metersphere.link import Link
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import StockNode
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.rest import StockApi, kafka_lists
 from pytest_metersphere.dist.resolve import addresses_of, is_address
 from pytest_metersphere.dist.wire import PROTOCOL, Check, CheckRequest, KafkaAccess
 from pytest_metersphere.errors import NodeError
@@ -89,7 +89,8 @@ def _tried_out(
             offset=link.offset,
         )
         asked = time.time()
-        api.start(node.terms.image, environment(name, commission))
+        lists = kafka_lists(kafka.servers, needed=False)
+        api.start_with(lists, node.terms.image, environment(name, commission))
         yield Check(name="image", ok=True, detail=f"Docker there started {node.terms.image}")
         answer = _Trial(node, api, link, slice_id, name).answer(number)
         yield Check(name="kafka", ok=True, detail="its container reaches Kafka")

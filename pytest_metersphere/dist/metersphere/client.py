@@ -34,6 +34,7 @@ from pytest_metersphere.dist.control import (
 from pytest_metersphere.dist.metersphere.link import Line, Link
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import StockNode, node_info
+from pytest_metersphere.dist.metersphere.rest import kafka_lists
 from pytest_metersphere.dist.wire import (
     PROTOCOL,
     FrameBatch,
@@ -130,7 +131,8 @@ class StockClient:
             partition=link.partition,
             offset=link.offset,
         )
-        self._api.start(self._image, environment(name, commission))
+        lists = kafka_lists(request.kafka.servers, needed=False)
+        self._api.start_with(lists, self._image, environment(name, commission))
         return self._info_of(self._first_word(link, request.slice, number))
 
     def _first_word(self, link: Link, slice_id: str, number: int) -> Report:
@@ -270,14 +272,13 @@ class StockClient:
 def environment(name: str, commission: Commission) -> dict[str, str]:
     """Return the environment of a container.
 
-    MeterSphere's own names are those that a node-controller wants to see. The list of brokers is left empty:
-    it would try each of them from a place where the container is not, and refuse when one of several is down.
+    MeterSphere's own names are those that a node-controller wants to see; the brokers are added by whoever
+    starts it.
     """
     return {
         "TEST_ID": name,
         "REPORT_ID": name,
         "RESOURCE_INDEX": "0",
-        "BOOTSTRAP_SERVERS": "",
         "LOG_TOPIC": f"{commission.kafka.prefix}.log",
         "PYTHONUNBUFFERED": "1",
         COMMISSION_VARIABLE: written(commission),

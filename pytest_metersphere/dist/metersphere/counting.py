@@ -15,7 +15,7 @@ from pytest_metersphere.dist.metersphere.rows import Clock, Details, Pair, Row, 
 from pytest_metersphere.dist.node.seconds import Span
 from pytest_metersphere.dist.wire import Totals
 from pytest_metersphere.engine.jmeter import results
-from pytest_metersphere.engine.jmeter.results import Summary, failure_of
+from pytest_metersphere.engine.jmeter.results import Summary, failure_of, threads_of
 from pytest_metersphere.metrics.frame import (
     MAX_ERROR_GROUPS,
     MAX_EXEMPLARS,
@@ -100,8 +100,9 @@ class RowCounting:
         return found
 
     def rest(self) -> list[Span]:
-        """Return all that is left, up to the second of the last sample's end."""
-        return self.take(max(self._next, -(-self._last_end // 1000)))
+        """Return all that is left, with the second of the last sample's end, should that be its beginning."""
+        past = max((second + 1 for second, *_ in self._entries), default=0)
+        return self.take(max(self._next, past, -(-self._last_end // 1000)))
 
     @property
     def last_end(self) -> float:
@@ -306,14 +307,14 @@ class _Users:
     """How many threads there were in each second, as the rows say; without rows as many as before."""
 
     def __init__(self, helpers: Sequence[str]) -> None:
-        self._helpers = tuple(f"{name} " for name in helpers)
+        self._is_helper = threads_of(helpers).fullmatch
         self.seen: dict[int, int] = {}
         self._told: dict[int, int] = {}
         self._last = 0
 
     def note(self, second: int, threads: int, value: bytes) -> None:
         """Note that there were more than is known, unless a thread that is no user says so."""
-        if not details_of(value).thread.startswith(self._helpers):
+        if self._is_helper(details_of(value).thread) is None:
             self.seen[second] = threads
 
     def tell(self, second: int) -> int:

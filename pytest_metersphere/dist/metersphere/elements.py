@@ -15,6 +15,9 @@ OPEN = "shut=false"
 GATE_PATIENCE = 600
 """Seconds that the gate waits for its answer."""
 
+SHUT = "ms-load gate was not opened"
+"""Name of the element by which a JMeter without that answer ends its test; it is in its log then."""
+
 _VARIABLE = "ms_gate_shut"
 _STOP_NOW = 2
 _WHOLE_TEST = 2
@@ -122,7 +125,7 @@ def _if_shut() -> Element:
 
 
 def _stop_now() -> Element:
-    action = _element("TestAction", "TestActionGui", "end the test")
+    action = _element("TestAction", "TestActionGui", SHUT)
     action.append(new_element("intProp", str(_STOP_NOW), name="ActionProcessor.action"))
     action.append(new_element("intProp", str(_WHOLE_TEST), name="ActionProcessor.target"))
     action.append(_text("ActionProcessor.duration", "0"))

@@ -125,7 +125,7 @@ class JMeterSlice:
     def package(self) -> bytes | None:
         """Return what it downloads; nothing any more once it is ready."""
         with self.changed:
-            if self._package is None or self._asked_ready:
+            if self._package is None:
                 return None
             self._downloads += 1
             self.changed.notify_all()
@@ -135,6 +135,8 @@ class JMeterSlice:
         """Note that it is ready, and return how many others of its run are not yet."""
         with self.changed:
             self._asked_ready = True
+            # up to 50 MiB, and nobody may have it any more
+            self._package = None
             self.changed.notify_all()
         return self._hub.missing(self.identity.run)
 
@@ -156,7 +158,9 @@ class JMeterSlice:
     def passed(self) -> None:
         """Note that the gate's answer is on its way."""
         with self.changed:
-            self.went_at = self.went_at or time.monotonic()
+            if self.went_at is None:
+                # it had nothing to say before
+                self.went_at = self.heard_at = time.monotonic()
             self.changed.notify_all()
 
     # what the topics bring
@@ -205,11 +209,11 @@ class JMeterSlice:
     @property
     def is_at_gate(self) -> bool:
         """Return whether JMeter waits for go."""
-        return self._at_gate > 0
+        return self._at_gate > 0 and self.went_at is None
 
     @property
     def spoke(self) -> bool:
-        """Return whether a line of JMeter's log has come."""
+        """Return whether lines of JMeter's log come, those of level INFO among them."""
         return self._log.spoke
 
     @property
@@ -221,6 +225,17 @@ class JMeterSlice:
     def summary(self) -> Summary | None:
         """Return what JMeter's own summary said last, None before it said anything."""
         return self._log.summary
+
+    @property
+    def summary_lack(self) -> tuple[str, str]:
+        """Return what became of JMeter's own summary, which has not come, and what to do."""
+        topic = self._hub.terms.log_topic
+        if self._log.renamed:
+            return f"came over {topic} as `summary =` and not as `ms-summary =`", (
+                "the image does not apply the JMeter properties that it downloads (ms.properties), so"
+                " `properties=` of a mark has no effect there either; use an image that does"
+            )
+        return f"did not come over {topic}", "the image must send JMeter's log there (INFO and above)"
 
     @property
     def begun(self) -> int | None:
@@ -257,12 +272,15 @@ class JMeterSlice:
     def doubts(self) -> Iterator[str]:
         """Yield why what was counted cannot be believed, once it is over."""
         said, seen = self._log.summary, self._counting.seen
+        if self._log.broken:
+            yield self._log.broken
         if self._hub.trouble:
             yield f"what it sent last may not have been read, as Kafka is in trouble: {self._hub.trouble}"
         if said is None:
+            what, advice = self.summary_lack
             yield (
-                f"JMeter's own summary did not come over {self._hub.terms.log_topic}, so its "
-                f"{seen.samples} rows cannot be compared with it"
+                f"JMeter's own summary {what}, so its {seen.samples} rows cannot be compared with it:"
+                f" {advice}"
             )
         elif said != seen:
             yield (
@@ -289,6 +307,7 @@ class JMeterSlice:
         """Make frames of all that is left, and return how it ended."""
         with self.changed:
             self._keep(self._counting.rest())
+            itself = "" if stopped else self._log.stopped
             return Manifest(
                 slice=self.identity.slice,
                 incarnation=INCARNATION,
@@ -296,6 +315,7 @@ class JMeterSlice:
                 ended_at=self._counting.last_end,
                 ends=[self._counting.last_end],
                 stopped=stopped,
+                aborted=f"the test plan ended itself: {itself}" if itself else "",
                 reason="it was told to stop" if stopped else "",
                 doubts=[] if stopped else list(self.doubts()),
                 totals=self._counting.totals,

@@ -18,7 +18,7 @@ from pytest_metersphere.dist.metersphere.jmeter_node import admitted, environmen
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import StockNode
 from pytest_metersphere.dist.metersphere.package import trial_package
-from pytest_metersphere.dist.metersphere.rest import StockApi
+from pytest_metersphere.dist.metersphere.rest import StockApi, kafka_lists
 from pytest_metersphere.dist.signing import new_key
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import NodeError
@@ -50,7 +50,8 @@ def jmeter_findings(node: StockNode, api: StockApi, kafka: KafkaAccess) -> Itera
     url = admitted(node, jmeter)
     try:
         jmeter.offer(trial_package(reporting_of(jmeter.identity, url, kafka, hub)))
-        api.start(hub.terms.image, environment(jmeter.identity, url, kafka, hub))
+        lists = kafka_lists(kafka.servers, needed=True)
+        api.start_with(lists, hub.terms.image, environment(jmeter.identity, url, hub))
         yield Check(name="jmeter image", ok=True, detail=f"Docker there started {hub.terms.image}")
         yield from _course(node, _Trial(node, api, jmeter), jmeter, url)
     finally:
@@ -85,10 +86,15 @@ def _course(node: StockNode, trial: _Trial, jmeter: JMeterSlice, url: str) -> It
     trial.wait(
         lambda: jmeter.summary is not None,
         KAFKA_LIMIT,
-        f"runs JMeter, but its summary did not come over {terms.log_topic}, and without it rows cannot be"
-        " proven to be complete: the image must send JMeter's log there (INFO and above)",
+        lambda: _without_summary(*jmeter.summary_lack),
     )
     yield Check(name="log", ok=True, detail=f"its log comes over {terms.log_topic}")
+
+
+def _without_summary(what: str, advice: str) -> str:
+    return (
+        f"runs JMeter, but its summary {what}, and without it rows cannot be proven to be complete: {advice}"
+    )
 
 
 class _Trial:
@@ -101,7 +107,7 @@ class _Trial:
         self._looked_at = time.monotonic()
         self._printed = ""
 
-    def wait(self, met: Callable[[], bool], limit: float, otherwise: str) -> None:
+    def wait(self, met: Callable[[], bool], limit: float, otherwise: str | Callable[[], str]) -> None:
         """Wait until something is met.
 
         Raises:
@@ -110,10 +116,11 @@ class _Trial:
         deadline = time.monotonic() + limit
         ended = False
         while not met():
-            if ended:
-                raise self._error(f"ended before its time; it {otherwise}")
-            if time.monotonic() > deadline:
-                raise self._error(f"{otherwise} (waited {format_duration(limit)})")
+            late = time.monotonic() > deadline
+            if ended or late:
+                why = otherwise if isinstance(otherwise, str) else otherwise()
+                waited = f" (waited {format_duration(limit)})"
+                raise self._error(f"ended before its time; it {why}" if ended else f"{why}{waited}")
             ended = self._look()
             with self._jmeter.changed:
                 self._jmeter.changed.wait(_PAUSE)

@@ -18,6 +18,7 @@ from pytest_metersphere.dist.metersphere.jmeter import INCARNATION, Identity, JM
 from pytest_metersphere.dist.metersphere.names import container_name
 from pytest_metersphere.dist.metersphere.node import READY_LIMIT, StockNode, node_info
 from pytest_metersphere.dist.metersphere.package import Reporting, package_for
+from pytest_metersphere.dist.metersphere.rest import kafka_lists
 from pytest_metersphere.dist.wire import (
     FrameBatch,
     KafkaAccess,
@@ -169,7 +170,8 @@ class JMeterClient:
             url = admitted(self._node, jmeter)
             reporting = reporting_of(identity, url, request.kafka, self._hub)
             jmeter.offer(package_for(part.scenario, part.share, terms.root, reporting, terms.attached))
-            self._api.start(terms.image, environment(identity, url, request.kafka, self._hub))
+            lists = kafka_lists(request.kafka.servers, needed=True)
+            self._api.start_with(lists, terms.image, environment(identity, url, self._hub))
         except BrokerError as error:
             raise NodeError(self.name, f"Kafka: {error}") from None
         except (ConfigError, PreflightError) as error:
@@ -287,7 +289,8 @@ class JMeterClient:
             # as long as rows or log come, the node-controller is not missed
             if jmeter.says_ended and quiet > QUIET:
                 held.gone_at = now
-            elif quiet > _SILENCE:
+            elif quiet > _SILENCE and not jmeter.is_at_gate:
+                # at the gate it is silent by nature
                 raise
 
     def _has_all(self, held: _Held, gone_at: float) -> bool:
@@ -337,8 +340,11 @@ def reporting_of(identity: Identity, url: str, access: KafkaAccess, hub: JMeterH
     )
 
 
-def environment(identity: Identity, url: str, access: KafkaAccess, hub: JMeterHub) -> dict[str, str]:
-    """Return the environment of a container, by the names that MeterSphere's server uses."""
+def environment(identity: Identity, url: str, hub: JMeterHub) -> dict[str, str]:
+    """Return the environment of a container, by the names that MeterSphere's server uses.
+
+    The brokers are added by whoever starts it; by them its log comes.
+    """
     found = {
         "TEST_ID": identity.container,
         "REPORT_ID": identity.report_id,
@@ -347,7 +353,6 @@ def environment(identity: Identity, url: str, access: KafkaAccess, hub: JMeterHu
         "RATIO": "1.00",
         "METERSPHERE_URL": url,
         "START_TIME": str(round(time.time() * 1000)),
-        "BOOTSTRAP_SERVERS": ",".join(access.servers),
         "LOG_TOPIC": hub.terms.log_topic,
         "JMETER_REPORTS_TOPIC": "JMETER_REPORTS",
         "THREAD_NUM": "0",

@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pytest_metersphere.dist.metersphere.elements import SHUT
 from pytest_metersphere.engine.jmeter.results import Summary
+from pytest_metersphere.engine.jmeter.words import self_stop
 
 MAX_RECORD = 1 << 20
 """Bytes above which a record is not even looked at."""
@@ -25,7 +27,10 @@ _NOT_JMETER = "none"
 _ENDED = "Notifying test listeners"
 _REMOVED = "Remove container"
 _SUMMARY = re.compile(r"ms-summary\s*=\s*(\d{1,18}) in .*?Err:\s*(\d{1,18})\s*\(")
-_TROUBLES = (
+_RENAMED = re.compile(r"(?<![\w-])summary\s*=\s*\d{1,18} in ")
+_LEVEL = re.compile(r"\b(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b")
+_HEAD_OF_TEXT = 200
+_BROKEN = (
     (
         "There is insufficient memory for the Java Runtime Environment to continue",
         "Java had not enough memory",
@@ -34,6 +39,10 @@ _TROUBLES = (
     ("Caused by: java.lang.IllegalArgumentException: File", "JMeter misses a file"),
     ("Unable to get local host IP address", "JMeter does not find the address of its own host"),
     ("java.lang.OutOfMemoryError", "Java's heap was too small"),
+    (SHUT, "JMeter did not take go"),
+)
+"""Sentences after which nothing that JMeter counted can be believed: MeterSphere's own, and two more."""
+_LACKING = (
     ("java.lang.ClassNotFoundException", "JMeter misses a plugin"),
     ("CannotResolveClassException", "JMeter misses a plugin"),
 )
@@ -71,18 +80,21 @@ class JMeterLog:
     """What the log of one JMeter has told so far.
 
     Attributes:
-        spoke: a line of JMeter's own has come.
+        spoke: a line of JMeter's own of level INFO has come, so that its words about its end would, too.
         ended: JMeter said that its test has ended; rows may still come.
         removed: the node-controller said that the container has ended.
         summary: the last that JMeter's own summary said, None before it said anything.
+        renamed: a summary of another name has come: JMeter does not know our properties.
         trouble: the first line that tells of a failure, with what it means; empty without one.
+        broken: the first such line of those after which no load can be believed; empty without one.
+        stopped: JMeter's words that the plan itself ended the test; empty when it did not.
     """
 
     def __init__(self) -> None:
         """Know nothing."""
-        self.spoke = self.ended = self.removed = False
+        self.spoke = self.ended = self.removed = self.renamed = False
         self.summary: Summary | None = None
-        self.trouble = ""
+        self.trouble = self.broken = self.stopped = ""
         self._last: deque[str] = deque(maxlen=LAST_LINES)
 
     def add(self, line: Line) -> None:
@@ -92,12 +104,14 @@ class JMeterLog:
             self.removed = self.removed or text.startswith(_REMOVED)
         else:
             self._last.append(text)
-            self.spoke = True
+            self.spoke = self.spoke or _is_info(text)
+            self.renamed = self.renamed or _RENAMED.search(text) is not None
             self.ended = self.ended or _ENDED in text
             self._note_summary(text)
-        if not self.trouble:
-            meaning = next((meaning for words, meaning in _TROUBLES if words in text), "")
-            self.trouble = f"{meaning}: {text.strip()[:300]}" if meaning else ""
+            if not self.stopped and SHUT not in text:
+                self.stopped = self_stop(text)
+        self.broken = self.broken or _told(text, _BROKEN)
+        self.trouble = self.trouble or _told(text, _BROKEN + _LACKING)
 
     @property
     def last_lines(self) -> str:
@@ -108,7 +122,20 @@ class JMeterLog:
         found = _SUMMARY.search(text)
         if found is None:
             return
+        self.spoke = True
         said = Summary(int(found[1]), int(found[2]))
         # it only ever grows, whatever order lines come in
         if self.summary is None or said.samples >= self.summary.samples:
             self.summary = said
+
+
+def _is_info(text: str) -> bool:
+    """Return whether a line is of level INFO; the first level in it is its own, wherever that stands."""
+    found = _LEVEL.search(text[:_HEAD_OF_TEXT])
+    return found is not None and found[0] == "INFO"
+
+
+def _told(text: str, sentences: tuple[tuple[str, str], ...]) -> str:
+    """Return what a line means, and the line, if one of the sentences is in it; else nothing."""
+    meaning = next((meaning for words, meaning in sentences if words in text), "")
+    return f"{meaning}: {text.strip()[:300]}" if meaning else ""

@@ -92,6 +92,7 @@ def package_for(
         root: the rootdir.
         reporting: how it is to report.
         attached: further files, by their absolute paths; of several of a name the plan's own, or the first.
+            Test plans are left out: older images run each that they find.
 
     Raises:
         ConfigError: the plan cannot be divided, a file cannot be read, or all of them are too much.
@@ -103,7 +104,8 @@ def package_for(
     names = _flat(plan.files(), reporting.test_id)
     files = {flat: _content(folder, name, divided) for name, flat in names.items()}
     for path in attached:
-        if path.name not in files and path.name not in _reserved(reporting.test_id):
+        taken = path.name in files or path.name in _reserved(reporting.test_id)
+        if not taken and path.suffix.lower() != ".jmx":
             files[path.name] = _content(path.parent, path.name, None)
     moved = plan.moved(lambda name: f"{FOLDER}/{names[name]}")
     content = _zipped(reporting, _ready(moved, reporting), scenario.jmx.properties, files)

@@ -10,7 +10,7 @@ import contextlib
 import http.client
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +33,8 @@ READ_LIMIT = 5.0
 """Seconds for the answer to a question."""
 START_LIMIT = 60.0
 """Seconds for a start, which is answered when Docker has started the container."""
+REFUSAL_LIMIT = 12.0
+"""Seconds for a refusal: the first call after its boot takes some, and each broker up to one more."""
 STOP_LIMIT = 20.0
 """Seconds for a stop, which is answered when Docker has removed the container."""
 MAX_ANSWER = 16 << 20
@@ -40,6 +42,7 @@ MAX_ANSWER = 16 << 20
 MAX_VALUE = 120 << 10
 """Bytes of one value of the environment that are safe: Linux takes 128 KiB, and the start says nothing."""
 
+KAFKA_VARIABLE = "BOOTSTRAP_SERVERS"
 NO_KAFKA = "Failed to connect to Kafka"
 NO_IMAGE = ("Image Not Found", "Image List is empty")
 """What MeterSphere says, and its users search for."""
@@ -65,6 +68,24 @@ class _Summary(msgspec.Struct):
 
     Names: list[str] = []
     State: str = ""
+
+
+class _NotTakenError(Exception):
+    """Nobody took the connection in time."""
+
+
+def kafka_lists(servers: Sequence[str], *, needed: bool) -> list[str]:
+    """Return what a node-controller is told of Kafka, `host:port,host:port`, in the order of trying.
+
+    At first that is the truth: some version may make it its own. Each broker by itself comes next, as one
+    that is down, or that is written with IPv6, is enough for a refusal; none comes last.
+
+    Args:
+        servers: of the Kafka that the container is to use.
+        needed: the container knows no others, so it is no use without.
+    """
+    single = list(servers) if len(servers) > 1 else []
+    return [",".join(servers), *single, *([] if needed else [""])]
 
 
 class StockApi:
@@ -109,7 +130,26 @@ class StockApi:
         body = msgspec.json.encode({"image": image, "env": dict(env)})
         self._call("POST", "/jmeter/container/start", START_LIMIT, body)
 
-    def refusal(self, image: str, kafka: str = "") -> str:
+    def start_with(self, lists: Sequence[str], image: str, env: Mapping[str, str]) -> None:
+        """Start a container, with the first of some lists of brokers that its node-controller takes.
+
+        It connects to each broker of a list, and refuses the start when one of them does not answer. It
+        has ended nothing then, so that another list can be tried; after any other answer none is.
+
+        Args:
+            lists: from `kafka_lists`.
+            image: the image with its tag.
+            env: the rest of its environment.
+        """
+        for number, servers in enumerate(lists, 1):
+            try:
+                self.start(image, {**env, KAFKA_VARIABLE: servers})
+                return
+            except NodeError as error:
+                if number == len(lists) or error.kind != "unwell" or NO_KAFKA not in str(error):
+                    raise
+
+    def refusal(self, image: str, kafka: str) -> str:
         """Return why it would start no container of an image; empty when it would.
 
         It is asked for a container whose name Docker refuses, which comes last: it looks at Kafka first, then
@@ -117,12 +157,13 @@ class StockApi:
 
         Args:
             image: the image with its tag.
-            kafka: servers that it is to connect to, as `host:port,host:port`; none without.
+            kafka: one of `kafka_lists`, in their order. Without Kafka nobody asks: some version may make
+                the brokers that it is told its own, so none is no question to begin with.
         """
         name = impossible_name(secrets.token_hex(16))
-        body = msgspec.json.encode({"image": image, "env": {"TEST_ID": name, "BOOTSTRAP_SERVERS": kafka}})
+        body = msgspec.json.encode({"image": image, "env": {"TEST_ID": name, KAFKA_VARIABLE: kafka}})
         try:
-            self._call("POST", "/jmeter/container/start", READ_LIMIT, body)
+            self._call("POST", "/jmeter/container/start", REFUSAL_LIMIT, body)
         except NodeError as error:
             if error.kind != "unwell":
                 raise
@@ -175,22 +216,29 @@ class StockApi:
         """Send a request and return the data of its answer."""
         try:
             status, text = self._exchange(method, path, limit, body)
+        except _NotTakenError as error:
+            what = f"took no connection within {format_duration(CONNECT_LIMIT)}; {CHECK_PORT}"
+            raise NodeError(self._node, f"{self._url} {what}", kind="no answer") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NodeError(self._node, self._why(error, limit), kind="no answer") from error
         try:
             envelope = msgspec.json.decode(text, type=_Envelope)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             what = f"answered {path} with HTTP {status} and {text[:80]!r}, as no node-controller does"
-            raise NodeError(self._node, f"{self._url} {what}", status, "stranger") from None
+            raise NodeError(self._node, f"{self._url} {what}", kind="stranger") from None
         if not envelope.success:
-            raise NodeError(self._node, _complaint(envelope.message), status, "unwell")
+            # without the status, which is 200: a hiccup of Docker is no word on the slices there
+            raise NodeError(self._node, _complaint(envelope.message), kind="unwell")
         return envelope.data
 
     def _exchange(self, method: str, path: str, limit: float, body: bytes | None) -> tuple[int, bytes]:
         # neither proxies nor ~/.netrc are asked
         connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_LIMIT)
         with contextlib.closing(connection):
-            connection.connect()
+            try:
+                connection.connect()
+            except TimeoutError as error:
+                raise _NotTakenError from error
             connection.sock.settimeout(limit)
             headers = {"Accept": "*/*", "Connection": "close"}
             if body is not None:
@@ -227,7 +275,10 @@ def _complaint(message: str | None) -> str:
             " there (docker save IMAGE | ssh MACHINE docker load), with exactly this name and tag"
         )
     if text.startswith(NO_KAFKA):
-        return f"{text}: its node-controller does not reach every broker of --ms-kafka"
+        return (
+            f"{text}: its node-controller does not reach what it was told of --ms-kafka; name only brokers"
+            " that run, as IPv4 or a name with port"
+        )
     if "SocketException" in text or "Connection refused" in text:
         return f"{DOCKER_DOWN} ({text}): start Docker there, and mount its socket"
     return f"its node-controller says: {text}"

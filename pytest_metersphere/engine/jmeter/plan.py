@@ -121,6 +121,18 @@ class JmxPlan:
             if _kind(place.element) == "TransactionController"
         ]
 
+    def elements(self) -> Iterator[Element]:
+        """Yield every element that may run, in order."""
+        return (place.element for place in self._tree.places)
+
+    def top_level(self) -> Iterator[Element]:
+        """Yield the elements that are switched on directly below the test plan, in order."""
+        return (element for element, _ in pairs(self._tree.top) if enabled(element))
+
+    def resolved(self, text: str) -> str:
+        """Return a text of the plan with known variables and properties in place."""
+        return self._tree.names.resolved(text)
+
     def moved(self, moved: Callable[[str], str]) -> bytes:
         """Return the plan with its files elsewhere: `moved` returns where, by the names of `files`."""
         tree = self._read()

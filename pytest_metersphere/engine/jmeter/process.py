@@ -20,6 +20,7 @@ from pathlib import Path
 from pytest_metersphere.engine.jmeter.home import Home
 from pytest_metersphere.engine.jmeter.properties import properties_text
 from pytest_metersphere.engine.jmeter.results import PROPERTIES, Row, Rows, Summary
+from pytest_metersphere.engine.jmeter.words import self_stop
 from pytest_metersphere.engine.memory import oom_kills
 from pytest_metersphere.errors import MeterSphereError
 
@@ -35,7 +36,6 @@ _MAX_LINE = 10_000
 _FIRST_PORT, _LAST_PORT = 20_000, 60_000
 _PORTS = 200
 _WAITING = re.compile(r"Waiting for possible .* message on port (\d+)")
-_STOPPED = re.compile(r"(?:Stop|Shutdown) Test (?:Now )?detected by thread: .*")
 _SUMMARY = re.compile(r"ms-summary =\s*(\d+) in .*?Err:\s*(\d+)")
 _DYING_WITH_PARENT = """\
 import ctypes, os, signal, sys
@@ -179,8 +179,8 @@ class JMeter:
         """Return JMeter's words when the plan itself ended the test, else nothing."""
         with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                if found := _STOPPED.search(line[:_MAX_LINE]):
-                    return found[0]
+                if words := self_stop(line[:_MAX_LINE]):
+                    return words
         return ""
 
     def check_end(self, counted: Summary) -> None:

@@ -175,6 +175,12 @@ class Summary:
     failures: int = 0
 
 
+def threads_of(groups: Sequence[str]) -> re.Pattern[str]:
+    """Return what the names of the threads of some thread groups are: `<group> <its number>-<theirs>`."""
+    names = "|".join(map(re.escape, groups))
+    return re.compile(rf"(?:{names}) \d+-\d+", re.DOTALL)
+
+
 class Counting:
     """Counts rows as what they are: samples, transactions, failures, and how many threads there were.
 
@@ -196,7 +202,7 @@ class Counting:
         self.cut_off = False
         self._recorder = recorder
         self._node = node
-        self._helpers = tuple(f"{name} " for name in helpers)
+        self._is_helper = threads_of(helpers).fullmatch
         self._users = 0
         self.last_end = 0.0
         # JMeter's clock is the wall's: what lies between the two is taken once
@@ -235,7 +241,7 @@ class Counting:
         self._have_users(0)
 
     def _note_users(self, row: Row) -> None:
-        if not row.thread.startswith(self._helpers):
+        if self._is_helper(row.thread) is None:
             self._have_users(row.all_threads)
 
     def _have_users(self, count: int) -> None:
