@@ -140,6 +140,18 @@ def test_curve() -> None:
     assert b"blazemeter" not in part.plan.replace(b"VirtualUserController", b"")
 
 
+@given(slices=SLICES, rows=st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_rows_of_threads(slices: list[int], rows: list[int]) -> None:
+    """A node has only those rows of an Ultimate Thread Group that have threads there."""
+    source = plan(ultimate(http("/"), rows=[(count, 10 * n, 0, 10, 0) for n, count in enumerate(rows)]))
+
+    for part, share in zip(divided(source, slices), shares_of(slices), strict=True):
+        (table,) = ET.fromstring(part.plan).iterfind(".//*[@name='ultimatethreadgroupdata']")  # noqa: S314
+        counts = [int(row[0].text or "") for row in table]
+        assert all(counts)
+        assert sum(counts) == share.users
+
+
 @pytest.mark.parametrize("mode", [1, 3])
 def test_constant_throughput(mode: int) -> None:
     """A limit over all threads is divided by users."""
@@ -163,6 +175,16 @@ def test_throughput_of_groups() -> None:
     first, second = divided(source, [2, 2])
 
     assert numbers(first, "throughput") + numbers(second, "throughput") == [60.0]
+
+
+def test_throughput_of_all_who_come_by() -> None:
+    """A limit over all threads that stands in a group is divided by that group's users."""
+    limited = threads(plans.constant_throughput(600.0, 3), http("/a"), count=1)
+    source = plan(limited, threads(http("/b"), count=7))
+
+    first, second = divided(source, [4, 4])
+
+    assert numbers(first, "throughput") + numbers(second, "throughput") == [600.0]
 
 
 def test_shaping() -> None:
@@ -313,6 +335,10 @@ REFUSED = {
         plan(plans.constant_throughput(60, 2), GROUP, GROUP),
         "move it into the thread groups",
     ),
+    "one schedule in several groups": (
+        plan(*(threads(plans.constant_throughput(60, 3), http("/"), count=2) for _ in range(2))),
+        "have one schedule",
+    ),
     "few rows": (plan(csv("a.csv", names="id"), GROUP), "fewer rows than nodes"),
     "wide encoding": (plan(csv("a.csv").replace("UTF-8", "UTF-16"), GROUP), "save it in UTF-8"),
     "absolute file": (plan(csv("/opt/a.csv"), GROUP), "does not exist on the nodes"),
@@ -333,7 +359,15 @@ def test_refused(source: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rendezvous", "lock", "rate of several groups", "rows by a function", "few rows"]
+    "name",
+    [
+        "rendezvous",
+        "lock",
+        "rate of several groups",
+        "one schedule in several groups",
+        "rows by a function",
+        "few rows",
+    ],
 )
 def test_fine_on_one_node(name: str) -> None:
     """What works within one JMeter is let be where there is only one."""

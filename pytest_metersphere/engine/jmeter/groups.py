@@ -219,8 +219,14 @@ class UltimateThreadGroup(_Foreign):
     def _divide(self, share: Share) -> None:
         rows = self._numbers(0)
         before, after = (apportioned(count, rows) for count in (share.before, share.before + share.users))
-        for row, first, past in zip(self._rows(), before, after, strict=True):
-            row[0].text = str(past - first)
+        table = prop(self.element, _ROWS)
+        assert table is not None, "it has rows, as it has threads"
+        for row, first, past in zip(list(children(table)), before, after, strict=True):
+            if past > first:
+                next(children(row)).text = str(past - first)
+            else:
+                # the plugin gives every row at least one thread, which the last one would lack then
+                table.remove(row)
 
 
 _KINDS: dict[str, type[ThreadGroup]] = {

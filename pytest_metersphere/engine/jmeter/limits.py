@@ -21,6 +21,7 @@ from pytest_metersphere.engine.jmeter.values import (
 
 _THIS_THREAD_ONLY = 0
 _WITHIN_GROUPS = (2, 4)
+_ALL_SHARED = 3
 _MODES = {
     "calcMode.1": 0,
     "calcMode.2": 1,
@@ -64,14 +65,29 @@ def divide_limit(element: Element, scope: Scope) -> None:
 
 
 def _constant_throughput(element: Element, scope: Scope) -> None:
-    text = scope.names.resolved(text_of(element, "calcMode", "0"))
-    mode = _MODES[text] if text in _MODES else as_number(element, "calcMode", text, scope.names, int)
+    mode = _mode(element, scope.names)
     if mode == _THIS_THREAD_ONLY:
         return
     if mode in _WITHIN_GROUPS:
         _scale(element, _within_one_group(element, scope), scope.names)
+    elif mode == _ALL_SHARED:
+        # its one schedule is for the threads that come by, wherever those of other groups are
+        _scale(element, scope.own, scope.names)
     else:
         _scale(element, scope.node, scope.names)
+
+
+def shares_one_schedule(element: Element, names: Names) -> bool:
+    """Return whether it is a Constant Throughput Timer of "all active threads (shared)".
+
+    All of these in a JMeter have one schedule, wherever they stand.
+    """
+    return element.tag.rpartition(".")[2] == "ConstantThroughputTimer" and _mode(element, names) == _ALL_SHARED
+
+
+def _mode(element: Element, names: Names) -> int:
+    text = names.resolved(text_of(element, "calcMode", "0"))
+    return _MODES[text] if text in _MODES else as_number(element, "calcMode", text, names, int)
 
 
 def _precise_throughput(element: Element, scope: Scope) -> None:

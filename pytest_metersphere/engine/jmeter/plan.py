@@ -23,7 +23,7 @@ from pytest_metersphere.engine.jmeter.groups import (
     longest,
     main_group,
 )
-from pytest_metersphere.engine.jmeter.limits import KNOWN, Scope, divide_limit
+from pytest_metersphere.engine.jmeter.limits import KNOWN, Scope, divide_limit, shares_one_schedule
 from pytest_metersphere.engine.jmeter.share import Share
 from pytest_metersphere.engine.jmeter.values import (
     Names,
@@ -138,6 +138,8 @@ class JmxPlan:
             JmxError: something cannot be divided; names element and line.
         """
         tree = self._read()
+        if not share.alone:
+            _refuse_one_schedule(tree)
         for group, own in zip(tree.groups, tree.shares(share), strict=True):
             group.give(own, curve)
         sets = DataSets(read, tree.names)
@@ -229,6 +231,19 @@ def _check(tree: _Tree, *, with_hosts: bool) -> None:
                 f"{place.element.title}: hosts= puts one of its own into the plan; write the hosts into "
                 "this one and leave hosts= out"
             )
+
+
+def _refuse_one_schedule(tree: _Tree) -> None:
+    """Refuse timers of one schedule in several groups, of which the nodes have different parts (JmxError)."""
+    places = [
+        place for place in tree.places if not place.helps and shares_one_schedule(place.element, tree.names)
+    ]
+    if len({place.group for place in places}) > 1:
+        raise JmxError(
+            f"{places[-1].element.title}: all timers of \"all active threads (shared)\" have one schedule, and "
+            "these stand in several thread groups, of which the nodes have different parts; let each be for "
+            '"all active threads in current thread group (shared)"'
+        )
 
 
 def plan_of(root: Element) -> tuple[Element, Element]:
