@@ -253,12 +253,13 @@ def test_csv_of_each_thread_stays_whole() -> None:
 
 def test_set_up_stays_as_it_is() -> None:
     """Set-up and tear-down groups run on every node with all their threads, rows and rates."""
-    setup = threads(csv("a.csv"), plans.constant_throughput(60), http("/"), tag="SetupThreadGroup", count=3)
+    below = (csv("a.csv"), plans.constant_throughput(60), http("/"))
+    setup = threads(*below, name="prepare", tag="SetupThreadGroup", count=3)
     parts = divided(plan(setup, threads(http("/"), count=2)), [1, 1])
 
     assert [values(part, "ThreadGroup.num_threads") for part in parts] == [["3", "1"], ["3", "1"]]
     assert [values(part, "filename") for part in parts] == [["a.csv"], ["a.csv"]]
-    assert [part.helpers for part in parts] == [("Buyers",), ("Buyers",)]
+    assert [part.helpers for part in parts] == [("prepare",), ("prepare",)]
 
 
 def test_modules() -> None:
@@ -273,16 +274,39 @@ def test_modules() -> None:
     assert [part.files for part in without] == [{}, {}]
 
 
+LISTENERS = (
+    "ResultCollector",
+    "ResultSaver",
+    "kg.apc.jmeter.vizualizers.CorrectedResultCollector",
+    "kg.apc.jmeter.perfmon.PerfMonCollector",
+    "kg.apc.jmeter.jmxmon.JMXMonCollector",
+    "kg.apc.jmeter.dbmon.DbMonCollector",
+    "kg.apc.jmeter.reporters.FlexibleFileWriter",
+)
+
+
 def test_transactions_and_listeners() -> None:
     """Samples within a transaction are told one by one, and listeners that write files are switched off."""
-    listener = element("ResultCollector", "table", text("filename", "out.jtl"))
-    source = plan(threads(plans.transaction("buy", http("/"), parent=True), listener))
+    listeners = [element(kind, "writes", text("filename", "out.jtl")) for kind in LISTENERS]
+    source = plan(threads(plans.transaction("buy", http("/"), parent=True), *listeners))
 
     (part,) = divided(source, [1])
 
     assert values(part, "TransactionController.parent") == ["false"]
     assert values(part, "filename") == []
     assert JmxPlan(source.encode()).files() == []
+
+
+def test_assertions_below_a_transaction() -> None:
+    """An assertion stays where the samples of a transaction are made one by one, or below one of these."""
+    check = element("DurationAssertion", "slow")
+    by_itself = plan(threads(plans.transaction("buy", check, http("/"))))
+    deeper = plan(threads(plans.transaction("buy", http("/", check), parent=True)))
+
+    assert [b"DurationAssertion" in divided(each, [1])[0].plan for each in (by_itself, deeper)] == [
+        True,
+        True,
+    ]
 
 
 def test_files() -> None:
@@ -295,6 +319,90 @@ def test_files() -> None:
     source = plan(csv("users.csv"), threads(upload, script, body), variables={"DIR": "scripts"})
 
     assert JmxPlan(source.encode()).files() == ["users.csv", "img/a.png", "scripts/run.groovy", "body.json"]
+
+
+def test_files_of_other_elements() -> None:
+    """The files are known of the test plan itself, with its libraries, of assertions and of JMS samplers."""
+    script = element("BeanShellAssertion", "check", text("BeanShellAssertion.filename", "check.bsh"))
+    schema = element("XMLSchemaAssertion", "xsd", text("xmlschema_assertion_filename", "shop.xsd"))
+    sends = element("PublisherSampler", "send", text("jms.input_file", "message.xml"))
+    says = element(
+        "PublisherSampler",
+        "say",
+        text("jms.input_file", "old.xml"),
+        text("jms.config_choice", "jms_use_text"),
+    )
+    source = plan(
+        threads(http("/", script, schema), sends, says), variables={"BODY": "${__FileToString(a.json,,)}"}
+    ).replace("</TestPlan>", text("TestPlan.user_define_classpath", "lib/a.jar,lib/b.jar") + "</TestPlan>")
+    known = JmxPlan(source.encode())
+
+    wanted = ["a.json", "lib/a.jar", "lib/b.jar", "check.bsh", "shop.xsd", "message.xml"]
+    assert known.files() == wanted
+    moved = JmxPlan(known.moved(lambda name: f"there/{name}"))
+    assert moved.files() == [f"there/{name}" for name in wanted]
+
+
+def test_names_of_files() -> None:
+    """A file's name may hold variables of the plan; one that only the running plan knows stays as it is."""
+    upload = element("HTTPSamplerProxy", "up", text("File.path", "${photo}"))
+    bodies = [
+        http("/${__FileToString(${DIR}/${__P(name,a)}.json,,)}"),
+        http("/${__FileToString(${photo},,)}"),
+    ]
+    source = plan(csv("a.csv", names="photo"), threads(upload, *bodies), variables={"DIR": "data"})
+    known = JmxPlan(source.encode())
+
+    assert known.files() == ["a.csv", "data/a.json"]
+    moved = known.moved(lambda name: f"there/{name}").decode()
+    assert "${__FileToString(there/data/a.json,,)}" in moved
+    assert ">${photo}<" in moved
+    assert "${__FileToString(${photo},,)}" in moved
+
+
+def test_variables_anywhere() -> None:
+    """User defined variables count wherever they are switched on, and the last one of a name."""
+    on = [user_defined("N", value) for value in ("20", "50")]
+    off = element("GenericController", "off", below=user_defined("N", "90"), enabled=False)
+    source = plan(
+        threads(on[0], http("/"), count="${N}"), on[1], threads(off, count=1), variables={"N": "10"}
+    )
+
+    assert JmxPlan(source.encode()).threads == 51
+
+
+def user_defined(name: str, value: str) -> str:
+    """Return a User Defined Variables element with one of them."""
+    cells = text("Argument.name", name) + text("Argument.value", value)
+    row = f'<elementProp name="{name}">{cells}</elementProp>'
+    return element(
+        "Arguments", "variables", f'<collectionProp name="Arguments.arguments">{row}</collectionProp>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("load_profile", plan(plans.shaping([(100, 100, 60)]), threads(http("/")))),
+        ("threads_schedule", plan(ultimate(http("/"), rows=[(2, 0, 0, 3, 0)]))),
+    ],
+)
+def test_properties_in_place_of_rows(name: str, source: str) -> None:
+    """A property that would take the place of a table that is divided is refused."""
+    with pytest.raises(JmxError, match=f"the JMeter property {name} would take the place of its rows"):
+        JmxPlan(source.encode(), {name: "x"})
+
+
+def test_numbers_of_each_thread() -> None:
+    """A function that counts for each thread by itself is let be, and so is a Counter with enough numbers."""
+    counter = element("CounterConfig", "id", text("CounterConfig.start", 1), text("CounterConfig.end", 3))
+    source = plan(counter, threads(http("/${__counter(TRUE,)}"), count=4))
+
+    assert [numbers(part, "CounterConfig.start") for part in divided(source, [2, 1, 1])] == [
+        [1.0],
+        [2.0],
+        [3.0],
+    ]
 
 
 def test_own_load() -> None:
@@ -344,6 +452,23 @@ REFUSED = {
     "absolute file": (plan(csv("/opt/a.csv"), GROUP), "does not exist on the nodes"),
     "file at run time": (plan(csv("${__UUID}.csv"), GROUP), "not known before the plan runs"),
     "rows by a function": (plan(threads(http("/${__StringFromFile(a.csv)}"), count=4)), "use a CSV Data Set"),
+    "numbers by a function": (plan(threads(http("/${__counter(FALSE,)}"), count=4)), "use a Counter"),
+    "rows for a variable": (
+        plan(GROUP, variables={"ID": "${__CSVRead(a.csv,0)}"}),
+        "use a CSV Data Set",
+    ),
+    "few numbers": (
+        plan(element("CounterConfig", "id", text("CounterConfig.end", 1)), GROUP),
+        "fewer numbers than the 3 nodes",
+    ),
+    "assertion of a transaction": (
+        plan(threads(plans.transaction("buy", element("DurationAssertion", "slow"), http("/"), parent=True))),
+        "'slow' (line ",
+    ),
+    "two groups of a name": (
+        plan(threads(http("/"), tag="SetupThreadGroup"), GROUP),
+        "rename one of them",
+    ),
     "steps that do not divide": (plan(plans.stepping(http("/"), count=4, step=1)), "have no whole part"),
 }
 
@@ -366,6 +491,9 @@ def test_refused(source: str, wanted: str) -> None:
         "rate of several groups",
         "one schedule in several groups",
         "rows by a function",
+        "rows for a variable",
+        "numbers by a function",
+        "few numbers",
         "few rows",
     ],
 )

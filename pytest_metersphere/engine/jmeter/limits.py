@@ -82,7 +82,9 @@ def shares_one_schedule(element: Element, names: Names) -> bool:
 
     All of these in a JMeter have one schedule, wherever they stand.
     """
-    return element.tag.rpartition(".")[2] == "ConstantThroughputTimer" and _mode(element, names) == _ALL_SHARED
+    return (
+        element.tag.rpartition(".")[2] == "ConstantThroughputTimer" and _mode(element, names) == _ALL_SHARED
+    )
 
 
 def _mode(element: Element, names: Names) -> int:
@@ -136,6 +138,12 @@ def _counter(element: Element, scope: Scope) -> None:
         return
     start = whole(element, "CounterConfig.start", names, 0)
     step = whole(element, "CounterConfig.incr", names, 1)
+    end = text_of(element, "CounterConfig.end")
+    if end and start + (share.nodes - 1) * step > whole(element, "CounterConfig.end", names):
+        raise JmxError(
+            f"{element.title}: from {start} to {names.resolved(end)} there are fewer numbers than the "
+            f"{share.nodes} nodes; let it count further, or use fewer nodes"
+        )
     set_prop(element, "stringProp", "CounterConfig.start", str(start + share.node * step))
     set_prop(element, "stringProp", "CounterConfig.incr", str(step * share.nodes))
 
