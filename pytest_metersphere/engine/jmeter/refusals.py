@@ -50,7 +50,7 @@ def refuse_assertions_of_a_transaction(element: Element, below: Element | None, 
     for assertion, _ in pairs(below):
         if kind_of(assertion).endswith("Assertion") and enabled(assertion):
             raise JmxError(
-                f"{assertion.title}: it is for {element.title} as one sample, and here each sample in that is "
+                f"{assertion.title}: it is for {element.title} as one sample, and here each sample in it is "
                 'told by itself; put it below these samples, switch "generate parent sample" off, or use a '
                 "threshold"
             )
