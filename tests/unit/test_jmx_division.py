@@ -393,6 +393,90 @@ def test_properties_in_place_of_rows(name: str, source: str) -> None:
         JmxPlan(source.encode(), {name: "x"})
 
 
+def test_once() -> None:
+    """Run once, threads do not wait for others that are not there, and loops without an end run once."""
+    meet = element("SyncTimer", "meet", '<intProp name="groupSize">10</intProp>')
+    endless = element("LoopController", "endless", text("LoopController.loops", -1), below=http("/"))
+    counted = element("LoopController", "counted", text("LoopController.loops", 3), below=http("/"))
+    source = plan(meet, threads(endless, counted, count=10, loops=-1, duration=60))
+
+    once = JmxPlan(source.encode()).once()
+
+    assert values(once, "groupSize") == ["1"]
+    assert values(once, "LoopController.loops") == ["1", "1", "3"]
+
+
+LASTING = {
+    "a time": ([threads(http("/"), loops=-1, duration=60)], (60.0, 0.0)),
+    "the last of several": (
+        [threads(http("/"), loops=-1, duration=n) for n in (60, 90)] + [threads(http("/"), loops=3)],
+        (90.0, 0.0),
+    ),
+    "rows of threads": ([ultimate(http("/"), rows=[(1, 5, 5, 60, 9), (1, 0, 5, 20, 9)])], (70.0, 0.0)),
+    "a target": ([plans.concurrency(http("/"), target=2, ramp=5, hold=60)], (65.0, 0.0)),
+    "pauses": (
+        [
+            threads(
+                plans.pause(2000),
+                element("UniformRandomTimer", "any", text("RandomTimer.range", 3000)),
+                http("/"),
+                loops=-1,
+                duration=60,
+            )
+        ],
+        (60.0, 5.0),
+    ),
+    "a rate": (
+        [threads(plans.constant_throughput(60), http("/"), count=4, loops=-1, duration=60)],
+        (60.0, 4.0),
+    ),
+    "rates for a time": (
+        [plans.shaping([(1, 9, 20), (9, 9, 10)]), threads(http("/"), loops=-1, duration=60)],
+        (30.0, 0.0),
+    ),
+    "loops": ([threads(http("/"), loops=3, duration=60)], None),
+    "steps": ([plans.stepping(http("/"), count=4, step=4)], None),
+    "rows that end": (
+        [csv("a.csv", names="id", recycle=False), threads(http("/"), loops=-1, duration=60)],
+        None,
+    ),
+    "a script": ([threads(element("JSR223Timer", "any"), http("/"), loops=-1, duration=60)], None),
+    "a thread that stops itself": (
+        [
+            threads(
+                element("TestAction", "stop", '<intProp name="ActionProcessor.action">0</intProp>'),
+                loops=-1,
+                duration=60,
+            )
+        ],
+        None,
+    ),
+    "a rate at run time": (
+        [threads(plans.constant_throughput("${r}", 0), http("/"), loops=-1, duration=60)],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("elements", "wanted"), LASTING.values(), ids=LASTING)
+def test_lasting(elements: list[str], wanted: tuple[float, float] | None) -> None:
+    """How long the threads run for certain is known where nothing but time ends them."""
+    (part,) = divided(plan(*elements), [4], a_csv=b"1\n2\n")
+
+    assert (part.lasting and (part.lasting.end, part.lasting.pause)) == wanted
+
+
+def test_lasting_on_a_curve() -> None:
+    """On a curve threads run for its time, on each node, and no other rates shorten that."""
+    source = plan(plans.shaping([(1, 9, 20)]), threads(http("/"), loops=5, count=4))
+
+    parts = divided(source, [3, 1], Curve(ramp=5.0, hold=60.0))
+    (counted,) = divided(source, [4], Curve(ramp=5.0, hold=60.0, iterations=5))
+
+    assert [part.lasting and part.lasting.end for part in parts] == [65.0, 65.0]
+    assert counted.lasting is None
+
+
 def test_numbers_of_each_thread() -> None:
     """A function that counts for each thread by itself is let be, and so is a Counter with enough numbers."""
     counter = element("CounterConfig", "id", text("CounterConfig.start", 1), text("CounterConfig.end", 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from pytest_metersphere.engine.jmeter.document import Element, JmxError
@@ -22,6 +23,7 @@ from pytest_metersphere.engine.jmeter.values import (
 _THIS_THREAD_ONLY = 0
 _WITHIN_GROUPS = (2, 4)
 _ALL_SHARED = 3
+_MANY_INTERVALS = 5
 _MODES = {
     "calcMode.1": 0,
     "calcMode.2": 1,
@@ -95,6 +97,31 @@ def _mode(element: Element, names: Names) -> int:
 def _precise_throughput(element: Element, scope: Scope) -> None:
     # JMeter keeps one schedule for each thread group, wherever the timer stands
     _scale(element, _within_one_group(element, scope), scope.names)
+
+
+def slowest_interval(element: Element, names: Names, threads: int) -> float:
+    """Return how many seconds a throughput timer may let one of so many threads wait; 0 for all others."""
+    kind = element.tag.rpartition(".")[2]
+    if kind == "ConstantThroughputTimer":
+        waiting = 1 if _mode(element, names) == _THIS_THREAD_ONLY else threads
+        return waiting * _interval(60.0, decimal(element, "throughput", names))
+    if kind == "PreciseThroughputTimer":
+        period = decimal(element, "throughputPeriod", names, 3600.0)
+        return _MANY_INTERVALS * _interval(period, decimal(element, "throughput", names))
+    return 0.0
+
+
+def _interval(period: float, count: float) -> float:
+    return period / count if count else math.inf
+
+
+def shaped_seconds(element: Element, names: Names) -> float:
+    """Return after how many seconds a Throughput Shaping Timer ends the test; infinity for all others."""
+    rows = prop(element, "load_profile") if element.tag.endswith("VariableThroughputTimer") else None
+    if rows is None:
+        return math.inf
+    cells = [list(children(row))[-1] for row in children(rows)]
+    return sum(as_number(element, "load_profile", (c.text or "").strip(), names, float) for c in cells)
 
 
 def _within_one_group(element: Element, scope: Scope) -> Share:

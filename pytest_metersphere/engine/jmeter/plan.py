@@ -21,8 +21,10 @@ from pytest_metersphere.engine.jmeter.groups import (
     Span,
     ThreadGroup,
     longest,
+    loop_once,
     main_group,
 )
+from pytest_metersphere.engine.jmeter.lasting import Lasting, lasting_of
 from pytest_metersphere.engine.jmeter.limits import Scope, divide_limit, shares_one_schedule
 from pytest_metersphere.engine.jmeter.refusals import (
     refuse_assertions_of_a_transaction,
@@ -51,11 +53,13 @@ class Divided:
         plan: the test plan.
         files: content of its own files by name, relative to the plan's folder.
         helpers: names of the thread groups whose threads are no users: set-up and tear-down.
+        lasting: how long its threads run, None where that is not known.
     """
 
     plan: bytes
     files: Mapping[str, bytes]
     helpers: tuple[str, ...]
+    lasting: Lasting | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ class JmxPlan:
                 sets.divide(element, scope.own)
             if not share.alone:
                 refuse_row_functions(element, tree.names)
-        return self._finished(tree, sets.files)
+        return dataclasses.replace(self._finished(tree, sets.files), lasting=tree.lasting(share, curve))
 
     def once(self) -> Divided:
         """Return the plan with one thread and one iteration in each thread group, whatever it asks for."""
@@ -164,8 +168,14 @@ class JmxPlan:
         for group in tree.groups:
             group.run_once()
         for place in tree.places:
-            if kind_of(place.element) in ONCE_A_NODE:
+            kind = kind_of(place.element)
+            if kind in ONCE_A_NODE:
                 ThreadGroup(place.element, tree.names).run_once()
+            elif kind == "LoopController":
+                loop_once(place.element, tree.names)
+            elif kind == "SyncTimer":
+                # there is one thread, which would wait for the others
+                set_prop(place.element, "intProp", "groupSize", "1")
         return self._finished(tree, {})
 
     def _finished(self, tree: _Tree, files: Mapping[str, bytes]) -> Divided:
@@ -208,6 +218,16 @@ class _Tree:
     def shares(self, share: Share) -> list[Share]:
         """Return a node's share of each main thread group."""
         return share.groups([group.threads for group in self.groups])
+
+    def lasting(self, share: Share, curve: Curve | None) -> Lasting | None:
+        """Return how long the threads of a node run in the divided plan, by its own times or on a curve."""
+        places = [place for place in self.places if not place.helps]
+        groups = [main_group(each.element, self.names) for each in self.groups if enabled(each.element)]
+        elements = [place.element for place in places]
+        if curve is not None:
+            # its rates then end before their time, which is no end of the load
+            elements = [element for element in elements if kind_of(element) != "VariableThroughputTimer"]
+        return lasting_of(elements, groups, self.names, share.users)
 
     def scopes(self, share: Share) -> Iterator[tuple[Element, Scope]]:
         """Yield what runs on a node, each with whom it is for; helping groups stay as they are."""

@@ -35,6 +35,8 @@ _MAX_LINE = 10_000
 _FIRST_PORT, _LAST_PORT = 20_000, 60_000
 _PORTS = 200
 _WAITING = re.compile(r"Waiting for possible .* message on port (\d+)")
+_DIED = re.compile(r"Uncaught Exception .*")
+_FAILED = re.compile(r" ERROR \S*JMeterThread: Test failed!")
 _STOPPED = re.compile(r"(?:Stop|Shutdown) Test (?:Now )?detected by thread: .*")
 _SUMMARY = re.compile(r"ms-summary =\s*(\d+) in .*?Err:\s*(\d+)")
 _DYING_WITH_PARENT = """\
@@ -94,6 +96,7 @@ class JMeter:
         self._rows = Rows()
         self._printed = b""
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
+        self._died = ""
         self._oom_kills = oom_kills()
         os.mkfifo(self._fifo, 0o600)
         try:
@@ -177,23 +180,25 @@ class JMeter:
 
     def stopped_itself(self) -> str:
         """Return JMeter's words when the plan itself ended the test, else nothing."""
-        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if found := _STOPPED.search(line[:_MAX_LINE]):
-                    return found[0]
-        return ""
+        return self._logged(_STOPPED)[0]
 
-    def check_end(self, counted: Summary) -> None:
+    def check_end(self, counted: Summary, *, cut_off: bool = False) -> None:
         """See that it came to a sound end.
 
+        Args:
+            counted: what its results came to.
+            cut_off: it was told to interrupt its samples, so that threads may have failed by that.
+
         Raises:
-            JMeterError: it was killed or failed, its last row is cut, or its own summary differs from
-                what was counted.
+            JMeterError: it was killed or failed, or a thread of it, its last row is cut, or its own summary
+                differs from what was counted.
         """
         self._listen()
         code = self._process.wait()
         if code:
             raise self.failure("JMeter ended before its time")
+        if died := self._died or ("" if cut_off else " ".join(self._logged(_FAILED)).strip()):
+            raise self.failure(f"a thread of JMeter's died: {died}")
         if self._rows.rest:
             raise self.failure(f"JMeter's last result is not whole ({self._rows.rest} bytes)")
         own = self.summary or Summary()
@@ -202,6 +207,14 @@ class JMeter:
                 f"JMeter's own summary says {own.samples} samples, {own.failures} of them failed; its "
                 f"results were {counted.samples} and {counted.failures}"
             )
+
+    def _logged(self, wanted: re.Pattern[str]) -> tuple[str, str]:
+        """Return the first that the log says of something, and the line behind that; else nothing."""
+        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if found := wanted.search(line[:_MAX_LINE]):
+                    return found[0], next(lines, "")[:_MAX_LINE].strip()
+        return "", ""
 
     def failure(self, what: str) -> JMeterError:
         """Return an error with how the process stands and the last that it said."""
@@ -248,7 +261,9 @@ class JMeter:
         self._say(line)
         if found := _WAITING.match(line):
             self._port = int(found[1])
-        elif found := _SUMMARY.match(line):
+        elif _DIED.match(line):
+            self._died = self._died or line
+        elif found := _SUMMARY.search(line):
             self.summary = Summary(int(found[1]), int(found[2]))
 
 
