@@ -365,7 +365,7 @@ def test_variables_anywhere() -> None:
     on = [user_defined("N", value) for value in ("20", "50")]
     off = element("GenericController", "off", below=user_defined("N", "90"), enabled=False)
     source = plan(
-        threads(on[0], http("/"), count="${N}"), on[1], threads(off, count=1), variables={"N": "10"}
+        on[0], threads(on[1], http("/"), count="${N}"), threads(off, count=1), variables={"N": "10"}
     )
 
     assert JmxPlan(source.encode()).threads == 51
