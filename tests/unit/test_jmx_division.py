@@ -350,13 +350,15 @@ def test_names_of_files() -> None:
         http("/${__FileToString(${DIR}/${__P(name,a)}.json,,)}"),
         http("/${__FileToString(${photo},,)}"),
     ]
-    source = plan(csv("a.csv", names="photo"), threads(upload, *bodies), variables={"DIR": "data"})
+    listed = element("HTTPSamplerProxy", "next", text("File.path", "${__StringFromFile(all.txt)}"))
+    source = plan(csv("a.csv", names="photo"), threads(upload, *bodies, listed), variables={"DIR": "data"})
     known = JmxPlan(source.encode())
 
-    assert known.files() == ["a.csv", "data/a.json"]
+    assert known.files() == ["a.csv", "data/a.json", "all.txt"]
     moved = known.moved(lambda name: f"there/{name}").decode()
     assert "${__FileToString(there/data/a.json,,)}" in moved
     assert ">${photo}<" in moved
+    assert ">${__StringFromFile(there/all.txt)}<" in moved
     assert "${__FileToString(${photo},,)}" in moved
 
 

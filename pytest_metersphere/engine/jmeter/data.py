@@ -91,9 +91,12 @@ def _rename(element: Element, names: Names, rename: Callable[[str], str], *, wri
 
     def renamed(text: str) -> str:
         if element.tag != CSV and "${" in names.resolved(text):
-            # a row may say it, or a sample: the plan stays as it is
-            return text
+            # a row may say it, or a sample: it stays as it is, but for a function in it that reads a file
+            return in_functions(text)
         return rename(_known(element, text.strip(), names))
+
+    def in_functions(text: str) -> str:
+        return _FILE_FUNCTION.sub(lambda found: f"${{__{found[1]}({renamed(found[2])}", text)
 
     for below in element.iter():
         assert isinstance(below, Element)
@@ -105,9 +108,7 @@ def _rename(element: Element, names: Names, rename: Callable[[str], str], *, wri
         elif below.get("name") in _FILE_PROPERTIES and not _is_idle(element, below):
             changed = renamed(text)
         else:
-            changed = _FILE_FUNCTION.sub(
-                lambda found: f"${{__{found[1]}({renamed(found[2])}", below.text or ""
-            )
+            changed = in_functions(below.text or "")
         if write:
             below.text = changed
 
