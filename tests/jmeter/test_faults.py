@@ -199,6 +199,22 @@ def test_zero_samples(jmx_project: JmxProject) -> None:
     assert "without a single sample" in " ".join(done.scenario("test_shop").findings)
 
 
+def test_threads_die(jmx_project: JmxProject, target: Target) -> None:
+    """Threads that die of an error fail the load, though JMeter exits with 0 and its summary is right."""
+    dying = "${__groovy(if (vars.getIteration() > 2) throw new NoClassDefFoundError('a/B'),)}"
+    jmx_project.plan(plan(threads(pause(50), http(f"/cart?id={dying}"))))
+    jmx_project.write("test_shop.py", TEST.format(port=target.port, hold="1h", grace="1s"))
+
+    done = jmx_project.load("--ms-pool=local=10")
+
+    assert done.counts == {"error": 1}, done.text
+    result = done.scenario("test_shop")
+    assert result.verdict == "invalid"
+    assert "a thread of JMeter's died: Uncaught Exception java.lang.NoClassDefFoundError: a/B" in " ".join(
+        result.findings
+    )
+
+
 def test_plan_that_stops_itself(jmx_project: JmxProject, target: Target) -> None:
     """A plan that ends its test on an error ends the run on every node, as aborted, with JMeter's words."""
     group = threads(pause(50), http("/gone?status=500")).replace(">continue<", ">stoptest<")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.jmeter.conftest import JmxProject
-from tests.jmeter.plans import concurrency, csv, http, plan, says, threads, transaction
+from tests.jmeter.plans import concurrency, csv, element, http, plan, says, text, threads, transaction
 from tests.jmeter.target import Target
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs_jmeter]
@@ -55,6 +55,32 @@ def test_runs_once(jmx_project: JmxProject, target: Target) -> None:
     assert target.asked == {"/cart?id=41": 1, "/pay": 1, "/crowd": 1}
     left = {path.name for path in jmx_project.folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert left == {"pytest.ini", "test_shop.py", "shop.jmx", "users.csv"}
+
+
+def test_comes_to_an_end(jmx_project: JmxProject, target: Target) -> None:
+    """What waits for other threads, or loops without an end, comes to its end when it runs once."""
+    meet = element(
+        "SyncTimer",
+        "meet",
+        '<intProp name="groupSize">10</intProp>',
+        '<longProp name="timeoutInMs">0</longProp>',
+    )
+    endless = element("LoopController", "endless", text("LoopController.loops", -1), below=http("/cart"))
+    jmx_project.plan(plan(meet, threads(endless, count=10, loops=-1, duration=60)))
+    jmx_project.write(
+        "test_shop.py",
+        f"""
+        import pytest
+
+        @pytest.mark.load_scenario(jmx="plans/shop.jmx", properties={{"port": {target.port}}})
+        def test_shop(load_result):
+            assert load_result.requests == 1
+        """,
+    )
+
+    done = jmx_project.load()
+
+    assert done.counts == {"passed": 1}, done.text
 
 
 def test_failed_samples(jmx_project: JmxProject, target: Target) -> None:

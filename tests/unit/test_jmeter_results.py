@@ -32,6 +32,8 @@ ROWS = st.lists(
         NUMBERS,
         NUMBERS,
         NUMBERS,
+        NUMBERS,
+        NUMBERS,
     ),
     max_size=6,
 )
@@ -42,14 +44,16 @@ def row(**changes: object) -> Row:
     known: dict[str, object] = {
         "start": int(time.time() * 1000), "elapsed": 20, "label": "GET /cart", "code": "200", "message": "OK",
         "thread": "Buyers 1-1", "ok": True, "failure": "", "received": 100, "sent": 50, "group_threads": 3,
-        "all_threads": 3, "connect": 5,
+        "all_threads": 3, "connect": 5, "samples": 1,
     }  # fmt: skip
+    known["failures"] = int(not changes.get("ok", True))
     return Row(*(known | changes).values())  # type: ignore[arg-type]
 
 
 def written(rows: list[Row]) -> bytes:
     """Return rows as JMeter writes them."""
-    cells = ([getattr(each, name) for name in Row.__struct_fields__] for each in rows)
+    *names, connect, samples, failures = Row.__struct_fields__
+    cells = ([getattr(each, name) for name in (*names, samples, failures, connect)] for each in rows)
     return "".join(",".join(map(cell, row)) + "\n" for row in cells).encode()
 
 
@@ -84,7 +88,7 @@ def test_cut_row() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"1,2,3\n", b"x,1,a,b,c,d,true,,1,1,1,1,1\n", b'"' + b"x" * (2 << 20)],
+    [b"1,2,3\n", b"x,1,a,b,c,d,true,,1,1,1,1,1,0,1\n", b'"' + b"x" * (2 << 20)],
     ids=["short", "no number", "long"],
 )
 def test_garbage(data: bytes) -> None:
@@ -121,10 +125,18 @@ def test_kinds() -> None:
     assert [error.count for error in tally.errors] == [1]
 
 
+def test_samples_of_many() -> None:
+    """A row that JMeter's summary counts as several samples is compared as such, and is one request."""
+    counting, tally = counted(row(samples=10), row(ok=False, samples=5, failures=2))
+
+    assert (counting.seen.samples, counting.seen.failures) == (15, 2)
+    assert (tally.requests, tally.failures) == (2, 1)
+
+
 def test_users() -> None:
-    """Users are the threads that JMeter has, those of set-up groups left out."""
+    """Users are the threads that JMeter has, those of set-up groups left out by their whole names."""
     assert counted(row(all_threads=4), row(all_threads=9, thread="prepare 1-7"))[1].users == 4
-    assert counted(row(all_threads=9, thread="prepare more 1-7"))[1].users == 9
+    assert counted(row(all_threads=4), row(all_threads=9, thread="prepare users 1-7"))[1].users == 9
 
 
 def test_cut_off() -> None:

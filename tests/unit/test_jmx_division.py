@@ -140,6 +140,18 @@ def test_curve() -> None:
     assert b"blazemeter" not in part.plan.replace(b"VirtualUserController", b"")
 
 
+@given(slices=SLICES, rows=st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_rows_of_threads(slices: list[int], rows: list[int]) -> None:
+    """A node has only those rows of an Ultimate Thread Group that have threads there."""
+    source = plan(ultimate(http("/"), rows=[(count, 10 * n, 0, 10, 0) for n, count in enumerate(rows)]))
+
+    for part, share in zip(divided(source, slices), shares_of(slices), strict=True):
+        (table,) = ET.fromstring(part.plan).iterfind(".//*[@name='ultimatethreadgroupdata']")  # noqa: S314
+        counts = [int(row[0].text or "") for row in table]
+        assert all(counts)
+        assert sum(counts) == share.users
+
+
 @pytest.mark.parametrize("mode", [1, 3])
 def test_constant_throughput(mode: int) -> None:
     """A limit over all threads is divided by users."""
@@ -163,6 +175,16 @@ def test_throughput_of_groups() -> None:
     first, second = divided(source, [2, 2])
 
     assert numbers(first, "throughput") + numbers(second, "throughput") == [60.0]
+
+
+def test_throughput_of_all_who_come_by() -> None:
+    """A limit over all threads that stands in a group is divided by that group's users."""
+    limited = threads(plans.constant_throughput(600.0, 3), http("/a"), count=1)
+    source = plan(limited, threads(http("/b"), count=7))
+
+    first, second = divided(source, [4, 4])
+
+    assert numbers(first, "throughput") + numbers(second, "throughput") == [600.0]
 
 
 def test_shaping() -> None:
@@ -231,12 +253,13 @@ def test_csv_of_each_thread_stays_whole() -> None:
 
 def test_set_up_stays_as_it_is() -> None:
     """Set-up and tear-down groups run on every node with all their threads, rows and rates."""
-    setup = threads(csv("a.csv"), plans.constant_throughput(60), http("/"), tag="SetupThreadGroup", count=3)
+    below = (csv("a.csv"), plans.constant_throughput(60), http("/"))
+    setup = threads(*below, name="prepare", tag="SetupThreadGroup", count=3)
     parts = divided(plan(setup, threads(http("/"), count=2)), [1, 1])
 
     assert [values(part, "ThreadGroup.num_threads") for part in parts] == [["3", "1"], ["3", "1"]]
     assert [values(part, "filename") for part in parts] == [["a.csv"], ["a.csv"]]
-    assert [part.helpers for part in parts] == [("Buyers",), ("Buyers",)]
+    assert [part.helpers for part in parts] == [("prepare",), ("prepare",)]
 
 
 def test_modules() -> None:
@@ -251,16 +274,39 @@ def test_modules() -> None:
     assert [part.files for part in without] == [{}, {}]
 
 
+LISTENERS = (
+    "ResultCollector",
+    "ResultSaver",
+    "kg.apc.jmeter.vizualizers.CorrectedResultCollector",
+    "kg.apc.jmeter.perfmon.PerfMonCollector",
+    "kg.apc.jmeter.jmxmon.JMXMonCollector",
+    "kg.apc.jmeter.dbmon.DbMonCollector",
+    "kg.apc.jmeter.reporters.FlexibleFileWriter",
+)
+
+
 def test_transactions_and_listeners() -> None:
     """Samples within a transaction are told one by one, and listeners that write files are switched off."""
-    listener = element("ResultCollector", "table", text("filename", "out.jtl"))
-    source = plan(threads(plans.transaction("buy", http("/"), parent=True), listener))
+    listeners = [element(kind, "writes", text("filename", "out.jtl")) for kind in LISTENERS]
+    source = plan(threads(plans.transaction("buy", http("/"), parent=True), *listeners))
 
     (part,) = divided(source, [1])
 
     assert values(part, "TransactionController.parent") == ["false"]
     assert values(part, "filename") == []
     assert JmxPlan(source.encode()).files() == []
+
+
+def test_assertions_below_a_transaction() -> None:
+    """An assertion stays where the samples of a transaction are made one by one, or below one of these."""
+    check = element("DurationAssertion", "slow")
+    by_itself = plan(threads(plans.transaction("buy", check, http("/"))))
+    deeper = plan(threads(plans.transaction("buy", http("/", check), parent=True)))
+
+    assert [b"DurationAssertion" in divided(each, [1])[0].plan for each in (by_itself, deeper)] == [
+        True,
+        True,
+    ]
 
 
 def test_files() -> None:
@@ -273,6 +319,176 @@ def test_files() -> None:
     source = plan(csv("users.csv"), threads(upload, script, body), variables={"DIR": "scripts"})
 
     assert JmxPlan(source.encode()).files() == ["users.csv", "img/a.png", "scripts/run.groovy", "body.json"]
+
+
+def test_files_of_other_elements() -> None:
+    """The files are known of the test plan itself, with its libraries, of assertions and of JMS samplers."""
+    script = element("BeanShellAssertion", "check", text("BeanShellAssertion.filename", "check.bsh"))
+    schema = element("XMLSchemaAssertion", "xsd", text("xmlschema_assertion_filename", "shop.xsd"))
+    sends = element("PublisherSampler", "send", text("jms.input_file", "message.xml"))
+    says = element(
+        "PublisherSampler",
+        "say",
+        text("jms.input_file", "old.xml"),
+        text("jms.config_choice", "jms_use_text"),
+    )
+    source = plan(
+        threads(http("/", script, schema), sends, says), variables={"BODY": "${__FileToString(a.json,,)}"}
+    ).replace("</TestPlan>", text("TestPlan.user_define_classpath", "lib/a.jar,lib/b.jar") + "</TestPlan>")
+    known = JmxPlan(source.encode())
+
+    wanted = ["a.json", "lib/a.jar", "lib/b.jar", "check.bsh", "shop.xsd", "message.xml"]
+    assert known.files() == wanted
+    moved = JmxPlan(known.moved(lambda name: f"there/{name}"))
+    assert moved.files() == [f"there/{name}" for name in wanted]
+
+
+def test_names_of_files() -> None:
+    """A file's name may hold variables of the plan; one that only the running plan knows stays as it is."""
+    upload = element("HTTPSamplerProxy", "up", text("File.path", "${photo}"))
+    bodies = [
+        http("/${__FileToString(${DIR}/${__P(name,a)}.json,,)}"),
+        http("/${__FileToString(${photo},,)}"),
+    ]
+    listed = element("HTTPSamplerProxy", "next", text("File.path", "${__StringFromFile(all.txt)}"))
+    source = plan(csv("a.csv", names="photo"), threads(upload, *bodies, listed), variables={"DIR": "data"})
+    known = JmxPlan(source.encode())
+
+    assert known.files() == ["a.csv", "data/a.json", "all.txt"]
+    moved = known.moved(lambda name: f"there/{name}").decode()
+    assert "${__FileToString(there/data/a.json,,)}" in moved
+    assert ">${photo}<" in moved
+    assert ">${__StringFromFile(there/all.txt)}<" in moved
+    assert "${__FileToString(${photo},,)}" in moved
+
+
+def test_variables_anywhere() -> None:
+    """User defined variables count wherever they are switched on, and the last one of a name."""
+    on = [user_defined("N", value) for value in ("20", "50")]
+    off = element("GenericController", "off", below=user_defined("N", "90"), enabled=False)
+    source = plan(
+        on[0], threads(on[1], http("/"), count="${N}"), threads(off, count=1), variables={"N": "10"}
+    )
+
+    assert JmxPlan(source.encode()).threads == 51
+
+
+def user_defined(name: str, value: str) -> str:
+    """Return a User Defined Variables element with one of them."""
+    cells = text("Argument.name", name) + text("Argument.value", value)
+    row = f'<elementProp name="{name}">{cells}</elementProp>'
+    return element(
+        "Arguments", "variables", f'<collectionProp name="Arguments.arguments">{row}</collectionProp>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("load_profile", plan(plans.shaping([(100, 100, 60)]), threads(http("/")))),
+        ("threads_schedule", plan(ultimate(http("/"), rows=[(2, 0, 0, 3, 0)]))),
+    ],
+)
+def test_properties_in_place_of_rows(name: str, source: str) -> None:
+    """A property that would take the place of a table that is divided is refused."""
+    with pytest.raises(JmxError, match=f"the JMeter property {name} would take the place of its rows"):
+        JmxPlan(source.encode(), {name: "x"})
+
+
+def test_once() -> None:
+    """Run once, threads do not wait for others that are not there, and loops without an end run once."""
+    meet = element("SyncTimer", "meet", '<intProp name="groupSize">10</intProp>')
+    endless = element("LoopController", "endless", text("LoopController.loops", -1), below=http("/"))
+    counted = element("LoopController", "counted", text("LoopController.loops", 3), below=http("/"))
+    source = plan(meet, threads(endless, counted, count=10, loops=-1, duration=60))
+
+    once = JmxPlan(source.encode()).once()
+
+    assert values(once, "groupSize") == ["1"]
+    assert values(once, "LoopController.loops") == ["1", "1", "3"]
+
+
+LASTING = {
+    "a time": ([threads(http("/"), loops=-1, duration=60)], (60.0, 0.0)),
+    "the last of several": (
+        [threads(http("/"), loops=-1, duration=n) for n in (60, 90)] + [threads(http("/"), loops=3)],
+        (90.0, 0.0),
+    ),
+    "rows of threads": ([ultimate(http("/"), rows=[(1, 5, 5, 60, 9), (1, 0, 5, 20, 9)])], (70.0, 0.0)),
+    "a target": ([plans.concurrency(http("/"), target=2, ramp=5, hold=60)], (65.0, 0.0)),
+    "pauses": (
+        [
+            threads(
+                plans.pause(2000),
+                element("UniformRandomTimer", "any", text("RandomTimer.range", 3000)),
+                http("/"),
+                loops=-1,
+                duration=60,
+            )
+        ],
+        (60.0, 5.0),
+    ),
+    "a rate": (
+        [threads(plans.constant_throughput(60), http("/"), count=4, loops=-1, duration=60)],
+        (60.0, 4.0),
+    ),
+    "rates for a time": (
+        [plans.shaping([(1, 9, 20), (9, 9, 10)]), threads(http("/"), loops=-1, duration=60)],
+        (30.0, 0.0),
+    ),
+    "loops": ([threads(http("/"), loops=3, duration=60)], None),
+    "steps": ([plans.stepping(http("/"), count=4, step=4)], None),
+    "rows that end": (
+        [csv("a.csv", names="id", recycle=False), threads(http("/"), loops=-1, duration=60)],
+        None,
+    ),
+    "a script": ([threads(element("JSR223Timer", "any"), http("/"), loops=-1, duration=60)], None),
+    "a thread that stops itself": (
+        [
+            threads(
+                element("TestAction", "stop", '<intProp name="ActionProcessor.action">0</intProp>'),
+                loops=-1,
+                duration=60,
+            )
+        ],
+        None,
+    ),
+    "a rate at run time": (
+        [threads(plans.constant_throughput("${r}", 0), http("/"), loops=-1, duration=60)],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("elements", "wanted"), LASTING.values(), ids=LASTING)
+def test_lasting(elements: list[str], wanted: tuple[float, float] | None) -> None:
+    """How long the threads run for certain is known where nothing but time ends them."""
+    (part,) = divided(plan(*elements), [4], a_csv=b"1\n2\n")
+
+    assert (part.lasting and (part.lasting.end, part.lasting.pause)) == wanted
+
+
+def test_lasting_on_a_curve() -> None:
+    """On a curve threads run for its time, on each node, and no other rates shorten that."""
+    source = plan(plans.shaping([(1, 9, 20)]), threads(http("/"), loops=5, count=4))
+
+    parts = divided(source, [3, 1], Curve(ramp=5.0, hold=60.0))
+    (counted,) = divided(source, [4], Curve(ramp=5.0, hold=60.0, iterations=5))
+
+    assert [part.lasting and part.lasting.end for part in parts] == [65.0, 65.0]
+    assert counted.lasting is None
+
+
+def test_numbers_of_each_thread() -> None:
+    """A function that counts for each thread by itself is let be, and so is a Counter with enough numbers."""
+    counter = element("CounterConfig", "id", text("CounterConfig.start", 1), text("CounterConfig.end", 3))
+    source = plan(counter, threads(http("/${__counter(TRUE,)}"), count=4))
+
+    assert [numbers(part, "CounterConfig.start") for part in divided(source, [2, 1, 1])] == [
+        [1.0],
+        [2.0],
+        [3.0],
+    ]
 
 
 def test_own_load() -> None:
@@ -313,11 +529,32 @@ REFUSED = {
         plan(plans.constant_throughput(60, 2), GROUP, GROUP),
         "move it into the thread groups",
     ),
+    "one schedule in several groups": (
+        plan(*(threads(plans.constant_throughput(60, 3), http("/"), count=2) for _ in range(2))),
+        "have one schedule",
+    ),
     "few rows": (plan(csv("a.csv", names="id"), GROUP), "fewer rows than nodes"),
     "wide encoding": (plan(csv("a.csv").replace("UTF-8", "UTF-16"), GROUP), "save it in UTF-8"),
     "absolute file": (plan(csv("/opt/a.csv"), GROUP), "does not exist on the nodes"),
     "file at run time": (plan(csv("${__UUID}.csv"), GROUP), "not known before the plan runs"),
     "rows by a function": (plan(threads(http("/${__StringFromFile(a.csv)}"), count=4)), "use a CSV Data Set"),
+    "numbers by a function": (plan(threads(http("/${__counter(FALSE,)}"), count=4)), "use a Counter"),
+    "rows for a variable": (
+        plan(GROUP, variables={"ID": "${__CSVRead(a.csv,0)}"}),
+        "use a CSV Data Set",
+    ),
+    "few numbers": (
+        plan(element("CounterConfig", "id", text("CounterConfig.end", 1)), GROUP),
+        "fewer numbers than the 3 nodes",
+    ),
+    "assertion of a transaction": (
+        plan(threads(plans.transaction("buy", element("DurationAssertion", "slow"), http("/"), parent=True))),
+        "'slow' (line ",
+    ),
+    "two groups of a name": (
+        plan(threads(http("/"), tag="SetupThreadGroup"), GROUP),
+        "rename one of them",
+    ),
     "steps that do not divide": (plan(plans.stepping(http("/"), count=4, step=1)), "have no whole part"),
 }
 
@@ -333,7 +570,18 @@ def test_refused(source: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rendezvous", "lock", "rate of several groups", "rows by a function", "few rows"]
+    "name",
+    [
+        "rendezvous",
+        "lock",
+        "rate of several groups",
+        "one schedule in several groups",
+        "rows by a function",
+        "rows for a variable",
+        "numbers by a function",
+        "few numbers",
+        "few rows",
+    ],
 )
 def test_fine_on_one_node(name: str) -> None:
     """What works within one JMeter is let be where there is only one."""

@@ -13,10 +13,28 @@ from pytest_metersphere.engine.jmeter.share import Share
 from pytest_metersphere.engine.jmeter.values import Names, is_true, prop, set_prop, text_of
 
 CSV = "CSVDataSet"
-_FILE_PROPERTIES = ("File.path", "filename", "BeanShellSampler.filename", "BSFSampler.filename", "scriptFile")
-_FILE_FUNCTION = re.compile(r"\$\{__(FileToString|StringFromFile|CSVRead)\(\s*([^,)}]+)")
+_FILE_PROPERTIES = (
+    "File.path",
+    "filename",
+    "BeanShellSampler.filename",
+    "BeanShellAssertion.filename",
+    "BSFSampler.filename",
+    "scriptFile",
+    "xmlschema_assertion_filename",
+    "jms.input_file",
+)
+_CLASSPATH = "TestPlan.user_define_classpath"
+# the name may hold variables, which end with a brace, too
+_FILE_FUNCTION = re.compile(r"\$\{__(FileToString|StringFromFile|CSVRead)\(\s*((?:\$\{[^{}]*\}|[^,)}])+)")
 _ROW_BY_ROW = ("StringFromFile", "CSVRead")
-_OUTPUT = ("ResultCollector", "Summariser", "SimpleDataWriter")
+_COUNTER = re.compile(r"\$\{__counter\(([^,)]*)")
+_WRITERS = (
+    "PerfMonCollector",
+    "JMXMonCollector",
+    "DbMonCollector",
+    "FlexibleFileWriter",
+    "ResultSaver",
+)
 _WIDE = ("utf-16", "utf16", "ucs", "utf-32", "utf32", "unicode")
 
 Read = Callable[[str], bytes]
@@ -37,43 +55,79 @@ class Reference:
 
 
 def references(element: Element, names: Names) -> Iterator[Reference]:
-    """Yield the files that an element reads.
+    """Yield the files that an element reads; those are left out whose names only the running plan knows.
 
     Raises:
-        JmxError: a name is not known before the plan runs.
+        JmxError: a CSV data set's name is not known before the plan runs, or one cannot be on the nodes.
     """
-    if element.tag.rpartition(".")[2] in _OUTPUT:
-        return
-    for below in element.iter():
-        assert isinstance(below, Element)
-        if below.get("name") in _FILE_PROPERTIES and (below.text or "").strip():
-            yield Reference(element, _known(element, (below.text or "").strip(), names))
-        for found in _FILE_FUNCTION.finditer(below.text or ""):
-            yield Reference(element, _known(element, found[2].strip(), names))
+    found: list[str] = []
+
+    def note(name: str) -> str:
+        found.append(name)
+        return name
+
+    _rename(element, names, note, write=False)
+    yield from (Reference(element, name) for name in found)
 
 
 def move_references(element: Element, names: Names, moved: Callable[[str], str]) -> None:
     """Let an element read its files elsewhere: `moved` returns where, by their names.
 
     Raises:
-        JmxError: a name is not known before the plan runs.
+        JmxError: as of `references`.
     """
-    if element.tag.rpartition(".")[2] in _OUTPUT:
+    _rename(element, names, moved, write=True)
+
+
+def writes_files(element: Element) -> bool:
+    """Return whether it is a listener that writes what it hears to a file on the node."""
+    kind = element.tag.rpartition(".")[2]
+    return kind.endswith("ResultCollector") or kind in _WRITERS
+
+
+def _rename(element: Element, names: Names, rename: Callable[[str], str], *, write: bool) -> None:
+    if writes_files(element):
         return
+
+    def renamed(text: str) -> str:
+        if element.tag != CSV and "${" in names.resolved(text):
+            # a row may say it, or a sample: it stays as it is, but for a function in it that reads a file
+            return in_functions(text)
+        return rename(_known(element, text.strip(), names))
+
+    def in_functions(text: str) -> str:
+        return _FILE_FUNCTION.sub(lambda found: f"${{__{found[1]}({renamed(found[2])}", text)
+
     for below in element.iter():
         assert isinstance(below, Element)
-        text = below.text or ""
-        if text.strip() and below.get("name") in _FILE_PROPERTIES:
-            below.text = moved(_known(element, text.strip(), names))
-        elif "${__" in text:
-            below.text = _FILE_FUNCTION.sub(
-                lambda found: f"${{__{found[1]}({moved(_known(element, found[2].strip(), names))}", text
-            )
+        text = (below.text or "").strip()
+        if not text:
+            continue
+        if below.get("name") == _CLASSPATH:
+            changed = ",".join(renamed(path) for path in text.split(",") if path.strip())
+        elif below.get("name") in _FILE_PROPERTIES and not _is_idle(element, below):
+            changed = renamed(text)
+        else:
+            changed = in_functions(below.text or "")
+        if write:
+            below.text = changed
 
 
-def refuse_row_functions(element: Element) -> None:
-    """Refuse functions that hand out a file's rows to all threads of one JMeter (JmxError)."""
+def _is_idle(element: Element, below: Element) -> bool:
+    """Return whether a JMS sampler has a file of which it makes no use."""
+    choice = text_of(element, "jms.config_choice")
+    return below.get("name") == "jms.input_file" and choice in ("jms_use_text", "jms_use_random_file")
+
+
+def refuse_row_functions(element: Element, names: Names) -> None:
+    """Refuse functions that hand out rows or numbers to all threads of one JMeter (JmxError)."""
     for below in element.iter():
+        for counter in _COUNTER.finditer(below.text or ""):
+            if names.resolved(counter[1]).strip().lower() != "true":
+                raise JmxError(
+                    f"{element.title}: {counter[0]}…)}} would hand out the same numbers on every node; use a "
+                    "Counter, which is divided, ${__counter(TRUE,)} for each user by itself, or one node"
+                )
         for found in _FILE_FUNCTION.finditer(below.text or ""):
             if found[1] in _ROW_BY_ROW:
                 raise JmxError(

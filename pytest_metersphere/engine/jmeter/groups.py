@@ -93,6 +93,14 @@ class ThreadGroup:
             )
         return Span(ramp, None, loops)
 
+    def lasts(self) -> float | None:
+        """Return the seconds after which its threads end at the earliest, None where others end them too."""
+        element, names = self.element, self.names
+        if self._loops() != FOREVER or not is_true(element, "ThreadGroup.scheduler", names):
+            return None
+        lasts = decimal(element, "ThreadGroup.duration", names, 0.0)
+        return lasts + decimal(element, "ThreadGroup.delay", names, 0.0) if lasts else None
+
     def _loops(self) -> int:
         loop = prop(self.element, _LOOP)
         return 1 if loop is None else whole(loop, _LOOPS, self.names, 1)
@@ -158,6 +166,11 @@ class ConcurrencyThreadGroup(_Foreign):
         ramp = unit * decimal(self.element, "RampUp", self.names, 0.0)
         return Span(ramp, ramp + unit * decimal(self.element, "Hold", self.names, 0.0))
 
+    def lasts(self) -> float | None:
+        """Return when it ends, unless its iterations are counted."""
+        counted = self.names.resolved(text_of(self.element, "Iterations")) not in ("", "0")
+        return None if counted else self.span().end
+
     def _divide(self, share: Share) -> None:
         set_prop(self.element, "stringProp", "TargetLevel", str(share.users))
 
@@ -174,6 +187,10 @@ class SteppingThreadGroup(_Foreign):
             number["Start users period"] + number["rampUp"]
         )
         return Span(ramp, ramp + self._number("flighttime") + downs * number["Stop users period"])
+
+    def lasts(self) -> float | None:
+        """Return None: its span is the longest that it may take."""
+        return None
 
     def _number(self, name: str) -> float:
         return decimal(self.element, name, self.names, 0.0)
@@ -205,6 +222,11 @@ class UltimateThreadGroup(_Foreign):
         ramps = [delay + startup for delay, startup in zip(columns[0], columns[1], strict=True)]
         return Span(max(ramps, default=0), max(ends, default=0))
 
+    def lasts(self) -> float | None:
+        """Return when the first thread of its last row ends."""
+        holds = [sum(row) for row in zip(*(self._numbers(column) for column in (1, 2, 3)), strict=True)]
+        return float(max(holds, default=0)) if self._loops() == FOREVER else None
+
     def _rows(self) -> list[list[Element]]:
         rows = prop(self.element, _ROWS)
         found = [] if rows is None else [list(children(row)) for row in children(rows)]
@@ -219,8 +241,14 @@ class UltimateThreadGroup(_Foreign):
     def _divide(self, share: Share) -> None:
         rows = self._numbers(0)
         before, after = (apportioned(count, rows) for count in (share.before, share.before + share.users))
-        for row, first, past in zip(self._rows(), before, after, strict=True):
-            row[0].text = str(past - first)
+        table = prop(self.element, _ROWS)
+        assert table is not None, "it has rows, as it has threads"
+        for row, first, past in zip(list(children(table)), before, after, strict=True):
+            if past > first:
+                next(children(row)).text = str(past - first)
+            else:
+                # the plugin gives every row at least one thread, which the last one would lack then
+                table.remove(row)
 
 
 _KINDS: dict[str, type[ThreadGroup]] = {
@@ -246,6 +274,12 @@ def main_group(element: Element, names: Names) -> ThreadGroup:
             f"{' and '.join(ONCE_A_NODE)}"
         )
     return _KINDS[kind](element, names)
+
+
+def loop_once(element: Element, names: Names) -> None:
+    """Let a Loop Controller that has no end run one iteration."""
+    if names.resolved(text_of(element, _LOOPS)) == str(FOREVER):
+        set_prop(element, "intProp", _LOOPS, "1")
 
 
 def longest(spans: Sequence[Span]) -> Span:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from pytest_metersphere.engine.jmeter.document import Element, JmxError
@@ -21,6 +22,8 @@ from pytest_metersphere.engine.jmeter.values import (
 
 _THIS_THREAD_ONLY = 0
 _WITHIN_GROUPS = (2, 4)
+_ALL_SHARED = 3
+_MANY_INTERVALS = 5
 _MODES = {
     "calcMode.1": 0,
     "calcMode.2": 1,
@@ -64,19 +67,61 @@ def divide_limit(element: Element, scope: Scope) -> None:
 
 
 def _constant_throughput(element: Element, scope: Scope) -> None:
-    text = scope.names.resolved(text_of(element, "calcMode", "0"))
-    mode = _MODES[text] if text in _MODES else as_number(element, "calcMode", text, scope.names, int)
+    mode = _mode(element, scope.names)
     if mode == _THIS_THREAD_ONLY:
         return
     if mode in _WITHIN_GROUPS:
         _scale(element, _within_one_group(element, scope), scope.names)
+    elif mode == _ALL_SHARED:
+        # its one schedule is for the threads that come by, wherever those of other groups are
+        _scale(element, scope.own, scope.names)
     else:
         _scale(element, scope.node, scope.names)
+
+
+def shares_one_schedule(element: Element, names: Names) -> bool:
+    """Return whether it is a Constant Throughput Timer of "all active threads (shared)".
+
+    All of these in a JMeter have one schedule, wherever they stand.
+    """
+    return (
+        element.tag.rpartition(".")[2] == "ConstantThroughputTimer" and _mode(element, names) == _ALL_SHARED
+    )
+
+
+def _mode(element: Element, names: Names) -> int:
+    text = names.resolved(text_of(element, "calcMode", "0"))
+    return _MODES[text] if text in _MODES else as_number(element, "calcMode", text, names, int)
 
 
 def _precise_throughput(element: Element, scope: Scope) -> None:
     # JMeter keeps one schedule for each thread group, wherever the timer stands
     _scale(element, _within_one_group(element, scope), scope.names)
+
+
+def slowest_interval(element: Element, names: Names, threads: int) -> float:
+    """Return how many seconds a throughput timer may let one of so many threads wait; 0 for all others."""
+    kind = element.tag.rpartition(".")[2]
+    if kind == "ConstantThroughputTimer":
+        waiting = 1 if _mode(element, names) == _THIS_THREAD_ONLY else threads
+        return waiting * _interval(60.0, decimal(element, "throughput", names))
+    if kind == "PreciseThroughputTimer":
+        period = decimal(element, "throughputPeriod", names, 3600.0)
+        return _MANY_INTERVALS * _interval(period, decimal(element, "throughput", names))
+    return 0.0
+
+
+def _interval(period: float, count: float) -> float:
+    return period / count if count else math.inf
+
+
+def shaped_seconds(element: Element, names: Names) -> float:
+    """Return after how many seconds a Throughput Shaping Timer ends the test; infinity for all others."""
+    rows = prop(element, "load_profile") if element.tag.endswith("VariableThroughputTimer") else None
+    if rows is None:
+        return math.inf
+    cells = [list(children(row))[-1] for row in children(rows)]
+    return sum(as_number(element, "load_profile", (c.text or "").strip(), names, float) for c in cells)
 
 
 def _within_one_group(element: Element, scope: Scope) -> Share:
@@ -120,6 +165,12 @@ def _counter(element: Element, scope: Scope) -> None:
         return
     start = whole(element, "CounterConfig.start", names, 0)
     step = whole(element, "CounterConfig.incr", names, 1)
+    end = text_of(element, "CounterConfig.end")
+    if end and start + (share.nodes - 1) * step > whole(element, "CounterConfig.end", names):
+        raise JmxError(
+            f"{element.title}: from {start} to {names.resolved(end)} there are fewer numbers than the "
+            f"{share.nodes} nodes; let it count further, or use fewer nodes"
+        )
     set_prop(element, "stringProp", "CounterConfig.start", str(start + share.node * step))
     set_prop(element, "stringProp", "CounterConfig.incr", str(step * share.nodes))
 

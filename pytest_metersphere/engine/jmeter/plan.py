@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from pytest_metersphere.engine.jmeter.data import (
@@ -13,6 +12,7 @@ from pytest_metersphere.engine.jmeter.data import (
     move_references,
     references,
     refuse_row_functions,
+    writes_files,
 )
 from pytest_metersphere.engine.jmeter.document import Element, JmxError, new_element, read_xml, write_xml
 from pytest_metersphere.engine.jmeter.groups import (
@@ -21,22 +21,28 @@ from pytest_metersphere.engine.jmeter.groups import (
     Span,
     ThreadGroup,
     longest,
+    loop_once,
     main_group,
 )
-from pytest_metersphere.engine.jmeter.limits import KNOWN, Scope, divide_limit
+from pytest_metersphere.engine.jmeter.lasting import Lasting, lasting_of
+from pytest_metersphere.engine.jmeter.limits import Scope, divide_limit, shares_one_schedule
+from pytest_metersphere.engine.jmeter.refusals import (
+    refuse_assertions_of_a_transaction,
+    refuse_property_in_place,
+    refuse_unknown,
+)
 from pytest_metersphere.engine.jmeter.share import Share
 from pytest_metersphere.engine.jmeter.values import (
     Names,
     children,
     enabled,
     is_true,
+    kind_of,
     pairs,
     prop,
     set_prop,
     text_of,
 )
-
-_SUSPICIOUS = re.compile(r"ThreadGroup|Timer$|Throughput|DataSet|CSV|Counter(?!Gui)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,11 +53,13 @@ class Divided:
         plan: the test plan.
         files: content of its own files by name, relative to the plan's folder.
         helpers: names of the thread groups whose threads are no users: set-up and tear-down.
+        lasting: how long its threads run, None where that is not known.
     """
 
     plan: bytes
     files: Mapping[str, bytes]
     helpers: tuple[str, ...]
+    lasting: Lasting | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,11 +69,13 @@ class _Place:
     Attributes:
         group: the main thread group that it is or is in, by its place in the order; None outside of them.
         helps: it is a set-up or tear-down thread group, or in one.
+        below: the hashTree of what is below it, None without one.
     """
 
     element: Element
     group: int | None
     helps: bool = False
+    below: Element | None = None
 
 
 class JmxPlan:
@@ -93,7 +103,7 @@ class JmxPlan:
         self._hosts = dict(hosts or {})
         self._tree = self._read()
         self.threads = sum(group.threads for group in self._tree.groups)
-        _check(self._tree, with_hosts=bool(self._hosts))
+        _check(self._tree, self._properties, with_hosts=bool(self._hosts))
 
     def _read(self) -> _Tree:
         return _Tree(read_xml(self._data), self._properties)
@@ -106,10 +116,10 @@ class JmxPlan:
         """Return the names of the files that it reads, relative to its folder.
 
         Raises:
-            JmxError: a name is not known before the plan runs, or cannot be one on the nodes.
+            JmxError: a CSV data set's name is not known before the plan runs, or one cannot be on the nodes.
         """
         tree = self._tree
-        found = [ref.name for place in tree.places for ref in references(place.element, tree.names)]
+        found = [ref.name for element in tree.elements for ref in references(element, tree.names)]
         return list(dict.fromkeys(found))
 
     def transactions(self) -> list[str]:
@@ -118,7 +128,7 @@ class JmxPlan:
         return [
             tree.names.resolved(place.element.get("testname", ""))
             for place in tree.places
-            if _kind(place.element) == "TransactionController"
+            if kind_of(place.element) == "TransactionController"
         ]
 
     def elements(self) -> Iterator[Element]:
@@ -136,8 +146,8 @@ class JmxPlan:
     def moved(self, moved: Callable[[str], str]) -> bytes:
         """Return the plan with its files elsewhere: `moved` returns where, by the names of `files`."""
         tree = self._read()
-        for place in tree.places:
-            move_references(place.element, tree.names, moved)
+        for element in tree.elements:
+            move_references(element, tree.names, moved)
         return write_xml(tree.root)
 
     def divided(self, share: Share, curve: Curve | None, read: Read) -> Divided:
@@ -150,6 +160,9 @@ class JmxPlan:
             JmxError: something cannot be divided; names element and line.
         """
         tree = self._read()
+        if not share.alone:
+            _refuse_one_schedule(tree)
+            refuse_row_functions(tree.test_plan, tree.names)
         for group, own in zip(tree.groups, tree.shares(share), strict=True):
             group.give(own, curve)
         sets = DataSets(read, tree.names)
@@ -158,8 +171,8 @@ class JmxPlan:
             if element.tag == CSV:
                 sets.divide(element, scope.own)
             if not share.alone:
-                refuse_row_functions(element)
-        return self._finished(tree, sets.files)
+                refuse_row_functions(element, tree.names)
+        return dataclasses.replace(self._finished(tree, sets.files), lasting=tree.lasting(share, curve))
 
     def once(self) -> Divided:
         """Return the plan with one thread and one iteration in each thread group, whatever it asks for."""
@@ -167,16 +180,22 @@ class JmxPlan:
         for group in tree.groups:
             group.run_once()
         for place in tree.places:
-            if _kind(place.element) in ONCE_A_NODE:
+            kind = kind_of(place.element)
+            if kind in ONCE_A_NODE:
                 ThreadGroup(place.element, tree.names).run_once()
+            elif kind == "LoopController":
+                loop_once(place.element, tree.names)
+            elif kind == "SyncTimer":
+                # there is one thread, which would wait for the others
+                set_prop(place.element, "intProp", "groupSize", "1")
         return self._finished(tree, {})
 
     def _finished(self, tree: _Tree, files: Mapping[str, bytes]) -> Divided:
         for place in tree.places:
-            if _kind(place.element) == "ResultCollector":
+            if writes_files(place.element):
                 # it would write a file on the node, and cost time for each sample
                 place.element.set("enabled", "false")
-            elif _kind(place.element) == "TransactionController":
+            elif kind_of(place.element) == "TransactionController":
                 # otherwise the samples in it would not be told one by one
                 set_prop(place.element, "boolProp", "TransactionController.parent", "false")
         if self._hosts:
@@ -184,7 +203,7 @@ class JmxPlan:
         helpers = [
             tree.names.resolved(place.element.get("testname", ""))
             for place in tree.places
-            if _kind(place.element) in ONCE_A_NODE
+            if kind_of(place.element) in ONCE_A_NODE
         ]
         return Divided(write_xml(tree.root), dict(files), tuple(helpers))
 
@@ -196,6 +215,7 @@ class _Tree:
         test_plan: the element TestPlan.
         top: the hashTree with what it holds.
         places: the elements that may run.
+        elements: the test plan itself and those.
         groups: the enabled main thread groups.
     """
 
@@ -204,11 +224,22 @@ class _Tree:
         self.test_plan, self.top = plan_of(root)
         self.names = Names(_variables(self.test_plan, self.top), properties)
         self.places = list(_places(self.top))
+        self.elements = [self.test_plan, *(place.element for place in self.places)]
         self.groups = [main_group(place.element, self.names) for place in self.places if _is_main(place)]
 
     def shares(self, share: Share) -> list[Share]:
         """Return a node's share of each main thread group."""
         return share.groups([group.threads for group in self.groups])
+
+    def lasting(self, share: Share, curve: Curve | None) -> Lasting | None:
+        """Return how long the threads of a node run in the divided plan, by its own times or on a curve."""
+        places = [place for place in self.places if not place.helps]
+        groups = [main_group(each.element, self.names) for each in self.groups if enabled(each.element)]
+        elements = [place.element for place in places]
+        if curve is not None:
+            # its rates then end before their time, which is no end of the load
+            elements = [element for element in elements if kind_of(element) != "VariableThroughputTimer"]
+        return lasting_of(elements, groups, self.names, share.users)
 
     def scopes(self, share: Share) -> Iterator[tuple[Element, Scope]]:
         """Yield what runs on a node, each with whom it is for; helping groups stay as they are."""
@@ -223,7 +254,7 @@ class _Tree:
                 yield place.element, Scope(share, shares[place.group], 1, self.names)
 
 
-def _check(tree: _Tree, *, with_hosts: bool) -> None:
+def _check(tree: _Tree, properties: Mapping[str, str], *, with_hosts: bool) -> None:
     test_plan = tree.test_plan
     if not tree.groups:
         raise JmxError(f"{test_plan.title}: it has no enabled thread group, so it would run nothing")
@@ -234,13 +265,42 @@ def _check(tree: _Tree, *, with_hosts: bool) -> None:
             f"{test_plan.title}: its thread groups run one after the other, which no number of users "
             "describes; switch that off, or keep one thread group a plan"
         )
+    _refuse_same_names(tree)
     for place in tree.places:
-        _refuse_unknown(place.element)
+        refuse_unknown(place.element)
+        refuse_property_in_place(place.element, properties)
+        refuse_assertions_of_a_transaction(place.element, place.below, tree.names)
         if with_hosts and place.element.tag == "DNSCacheManager":
             raise JmxError(
                 f"{place.element.title}: hosts= puts one of its own into the plan; write the hosts into "
                 "this one and leave hosts= out"
             )
+
+
+def _refuse_same_names(tree: _Tree) -> None:
+    """Refuse a set-up or tear-down group whose threads cannot be told from users (JmxError)."""
+    names = {tree.names.resolved(group.element.get("testname", "")) for group in tree.groups}
+    for place in tree.places:
+        if kind_of(place.element) in ONCE_A_NODE:
+            name = tree.names.resolved(place.element.get("testname", ""))
+            if name in names:
+                raise JmxError(
+                    f"{place.element.title}: a main thread group has the same name, so that the "
+                    "threads of the two cannot be told apart; rename one of them"
+                )
+
+
+def _refuse_one_schedule(tree: _Tree) -> None:
+    """Refuse timers of one schedule in several groups, of which the nodes have different parts (JmxError)."""
+    places = [
+        place for place in tree.places if not place.helps and shares_one_schedule(place.element, tree.names)
+    ]
+    if len({place.group for place in places}) > 1:
+        raise JmxError(
+            f'{places[-1].element.title}: all timers of "all active threads (shared)" have one schedule, and '
+            "these stand in several thread groups, of which the nodes have different parts; let each be for "
+            '"all active threads in current thread group (shared)"'
+        )
 
 
 def plan_of(root: Element) -> tuple[Element, Element]:
@@ -255,11 +315,11 @@ def plan_of(root: Element) -> tuple[Element, Element]:
 def _places(tree: Element) -> Iterator[_Place]:
     """Yield every element below the plan that may run, in order."""
     number = 0
-    has_modules = any(_kind(element) == "ModuleController" and enabled(element) for element in _all(tree))
+    has_modules = any(kind_of(element) == "ModuleController" and enabled(element) for element in _all(tree))
     for element, below in pairs(tree):
         on = enabled(element)
-        main = on and _is_group(element) and _kind(element) not in ONCE_A_NODE
-        place = _Place(element, number if main else None, helps=_kind(element) in ONCE_A_NODE)
+        main = on and _is_group(element) and kind_of(element) not in ONCE_A_NODE
+        place = _Place(element, number if main else None, kind_of(element) in ONCE_A_NODE, below)
         number += main
         if on:
             yield place
@@ -271,51 +331,37 @@ def _places(tree: Element) -> Iterator[_Place]:
 def _below(tree: Element, top: _Place, *, everything: bool) -> Iterator[_Place]:
     for element, below in pairs(tree):
         if enabled(element) or everything:
-            yield _Place(element, top.group, top.helps)
+            yield _Place(element, top.group, top.helps, below)
             if below is not None:
                 yield from _below(below, top, everything=everything)
 
 
-def _all(tree: Element) -> Iterator[Element]:
+def _all(tree: Element, *, only_enabled: bool = False) -> Iterator[Element]:
     for element, below in pairs(tree):
+        if only_enabled and not enabled(element):
+            continue
         yield element
         if below is not None:
-            yield from _all(below)
-
-
-def _kind(element: Element) -> str:
-    return element.tag.rpartition(".")[2]
+            yield from _all(below, only_enabled=only_enabled)
 
 
 def _is_group(element: Element) -> bool:
-    return "ThreadGroup" in _kind(element)
+    return "ThreadGroup" in kind_of(element)
 
 
 def _is_main(place: _Place) -> bool:
     return place.group is not None and _is_group(place.element)
 
 
-def _refuse_unknown(element: Element) -> None:
-    kind = _kind(element)
-    if kind == "IncludeController":
-        raise JmxError(
-            f"{element.title}: what an included file holds is not divided; put its content into the plan"
-        )
-    if kind in KNOWN or kind == CSV or _is_group(element):
-        return
-    if _SUSPICIOUS.search(kind) or _SUSPICIOUS.search(element.get("testclass", "").rpartition(".")[2]):
-        raise JmxError(
-            f"{element.title}: how {kind} is to be divided over nodes is not known; take it out, or use "
-            "what is known (docs/jmx.md has the list)"
-        )
-
-
 def _variables(test_plan: Element, tree: Element) -> dict[str, str]:
-    """Return the plan's user defined variables, those of its own and of elements directly below it."""
+    """Return the plan's user defined variables, its own first, then those of elements wherever they stand.
+
+    JMeter reads all of them, in their order, before any thread group starts.
+    """
     found: dict[str, str] = {}
     own = prop(test_plan, "TestPlan.user_defined_variables")
     tables = [own] if own is not None else []
-    tables += [element for element, _ in pairs(tree) if element.tag == "Arguments" and enabled(element)]
+    tables += [element for element in _all(tree, only_enabled=True) if element.tag == "Arguments"]
     for table in tables:
         rows = prop(table, "Arguments.arguments")
         for row in () if rows is None else children(rows):

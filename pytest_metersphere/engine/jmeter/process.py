@@ -36,6 +36,8 @@ _MAX_LINE = 10_000
 _FIRST_PORT, _LAST_PORT = 20_000, 60_000
 _PORTS = 200
 _WAITING = re.compile(r"Waiting for possible .* message on port (\d+)")
+_DIED = re.compile(r"Uncaught Exception .*")
+_FAILED = re.compile(r" ERROR \S*JMeterThread: Test failed!")
 _SUMMARY = re.compile(r"ms-summary =\s*(\d+) in .*?Err:\s*(\d+)")
 _DYING_WITH_PARENT = """\
 import ctypes, os, signal, sys
@@ -94,6 +96,7 @@ class JMeter:
         self._rows = Rows()
         self._printed = b""
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
+        self._died = ""
         self._oom_kills = oom_kills()
         os.mkfifo(self._fifo, 0o600)
         try:
@@ -177,23 +180,25 @@ class JMeter:
 
     def stopped_itself(self) -> str:
         """Return JMeter's words when the plan itself ended the test, else nothing."""
-        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if words := self_stop(line[:_MAX_LINE]):
-                    return words
-        return ""
+        return next((words for line in self._log_lines() if (words := self_stop(line))), "")
 
-    def check_end(self, counted: Summary) -> None:
+    def check_end(self, counted: Summary, *, cut_off: bool = False) -> None:
         """See that it came to a sound end.
 
+        Args:
+            counted: what its results came to.
+            cut_off: it was told to interrupt its samples, so that threads may have failed by that.
+
         Raises:
-            JMeterError: it was killed or failed, its last row is cut, or its own summary differs from
-                what was counted.
+            JMeterError: it was killed or failed, or a thread of it, its last row is cut, or its own summary
+                differs from what was counted.
         """
         self._listen()
         code = self._process.wait()
         if code:
             raise self.failure("JMeter ended before its time")
+        if died := self._died or ("" if cut_off else self._failed()):
+            raise self.failure(f"a thread of JMeter's died: {died}")
         if self._rows.rest:
             raise self.failure(f"JMeter's last result is not whole ({self._rows.rest} bytes)")
         own = self.summary or Summary()
@@ -202,6 +207,19 @@ class JMeter:
                 f"JMeter's own summary says {own.samples} samples, {own.failures} of them failed; its "
                 f"results were {counted.samples} and {counted.failures}"
             )
+
+    def _failed(self) -> str:
+        """Return the first that the log says of a thread's failure, with the line behind that; else nothing."""
+        lines = self._log_lines()
+        for line in lines:
+            if found := _FAILED.search(line):
+                return f"{found[0]} {next(lines, '').strip()}".strip()
+        return ""
+
+    def _log_lines(self) -> Iterator[str]:
+        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                yield line[:_MAX_LINE]
 
     def failure(self, what: str) -> JMeterError:
         """Return an error with how the process stands and the last that it said."""
@@ -248,7 +266,9 @@ class JMeter:
         self._say(line)
         if found := _WAITING.match(line):
             self._port = int(found[1])
-        elif found := _SUMMARY.match(line):
+        elif _DIED.match(line):
+            self._died = self._died or line
+        elif found := _SUMMARY.search(line):
             self.summary = Summary(int(found[1]), int(found[2]))
 
 

@@ -12,13 +12,16 @@ def properties_text(properties: Mapping[str, str]) -> str:
 
 
 def _key(text: str) -> str:
-    return re.sub(r"([\\ :=#!\t])", r"\\\1", _value(text))
+    return re.sub(r"([ :=#!])", r"\\\1", _escaped(text))
 
 
 def _value(text: str) -> str:
-    """Return a text as it stands behind `=` in a Java properties file."""
+    return re.sub(r"^ ", r"\\ ", _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    """Return a text with backslashes, control characters and what is not ASCII spelled out."""
     escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    escaped = re.sub(r"^ ", r"\\ ", escaped)
     units = escaped.encode("utf-16-be")
     codes = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
     return "".join(chr(code) if 32 <= code < 127 else f"\\u{code:04x}" for code in codes)

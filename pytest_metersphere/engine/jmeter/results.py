@@ -31,6 +31,7 @@ _COLUMNS = {
     "received": "bytes",
     "sent": "sent_bytes",
     "threads": "thread_counts",
+    "samples": "sample_count",
     "connect": "connect_time",
 }
 _OTHERS = (
@@ -40,7 +41,6 @@ _OTHERS = (
         "assertions",
         "latency",
         "encoding",
-        "sample_count",
         "hostname",
         "idle_time",
     ),
@@ -71,11 +71,16 @@ PROPERTIES = {
     **{f"{_SAVED}{name}": "true" for name in _COLUMNS.values()},
     **{f"{_SAVED}{name}": "false" for name in _OTHERS},
 }
-"""JMeter properties that fix the columns of its rows, in the order of `Row`."""
+"""JMeter properties that fix the columns of its rows."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One result; times in milliseconds, `start` since the epoch, as JMeter's clock has it."""
+    """One result; times in milliseconds, `start` since the epoch, as JMeter's clock has it.
+
+    Attributes:
+        samples: how many samples JMeter's summary counts it as, which a sampler may say.
+        failures: how many of these failed.
+    """
 
     start: int
     elapsed: int
@@ -90,6 +95,8 @@ class Row(msgspec.Struct, frozen=True):
     group_threads: int
     all_threads: int
     connect: int
+    samples: int = 1
+    failures: int = 0
 
     @property
     def is_transaction(self) -> bool:
@@ -145,7 +152,7 @@ def _parsed(data: bytes) -> Iterator[Row]:
 def _row(cells: Sequence[str]) -> Row:
     try:
         start, elapsed, label, code, message, thread, ok, failure, *numbers = cells
-        received, sent, group_threads, all_threads, connect = map(int, numbers)
+        received, sent, group_threads, all_threads, samples, failures, connect = map(int, numbers)
         times = int(start), max(0, int(elapsed))
     except ValueError:
         raise WireError(
@@ -164,6 +171,8 @@ def _row(cells: Sequence[str]) -> Row:
         group_threads,
         all_threads,
         max(0, connect),
+        samples,
+        failures,
     )
 
 
@@ -215,8 +224,8 @@ class Counting:
         self.last_end = max(self.last_end, end)
         self._note_users(row)
         if not row.is_transaction:
-            self.seen.samples += 1
-            self.seen.failures += not row.ok
+            self.seen.samples += row.samples
+            self.seen.failures += row.failures
             if self.cut_off and not row.ok:
                 self._recorder.interrupted(_ONLY, start, end, 1)
                 return

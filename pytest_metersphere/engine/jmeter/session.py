@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_metersphere.engine.jmeter.home import find_home
+from pytest_metersphere.engine.jmeter.plan import Divided
 from pytest_metersphere.engine.jmeter.process import JMeter, JMeterError, Task
 from pytest_metersphere.engine.jmeter.results import Counting
 from pytest_metersphere.engine.jmeter.source import divided_for, write_divided
@@ -19,10 +20,13 @@ from pytest_metersphere.engine.messages import Broken, Ended, FromWorker, Job, R
 from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.errors import MeterSphereError
 from pytest_metersphere.metrics.frame import WorkerHealth
+from pytest_metersphere.units import format_duration
 
 SETTLING = 0.25
 """Seconds after a second in which its last rows come."""
 _AGAIN = 1.0
+_EARLY, _EARLY_PART = 5.0, 0.1
+_MOST_AHEAD = 3600.0
 _STAT = Path("/proc")
 
 
@@ -81,11 +85,11 @@ class JMeterSession:
             plan = write_divided(divided, tree / jmx.path)
             jmeter = JMeter(find_home(), Task(plan, scratch, jmx.properties), _print)
             try:
-                self._run_jmeter(jmeter, divided.helpers)
+                self._run_jmeter(jmeter, divided)
             finally:
                 jmeter.close()
 
-    def _run_jmeter(self, jmeter: JMeter, helpers: tuple[str, ...]) -> None:
+    def _run_jmeter(self, jmeter: JMeter, divided: Divided) -> None:
         if not jmeter.wait_until_ready(lambda: not self._stopped):
             return
         self._send(Ready())
@@ -94,7 +98,7 @@ class JMeterSession:
                 raise jmeter.failure("JMeter ended before go")
         if self._go_at is None:
             return
-        _Load(self._job, jmeter, helpers, self._send, self).run(self._go_at)
+        _Load(self._job, jmeter, divided, self._send, self).run(self._go_at)
         self.finished = True
 
     @property
@@ -115,7 +119,7 @@ class _Load:
         self,
         job: Job,
         jmeter: JMeter,
-        helpers: tuple[str, ...],
+        divided: Divided,
         send: Callable[[FromWorker], None],
         session: JMeterSession,
     ) -> None:
@@ -125,7 +129,8 @@ class _Load:
         self._session = session
         self._worker = job.worker
         self._recorder = Recorder([self._profile.warmup])
-        self._counting = Counting(self._recorder, job.node, helpers)
+        self._counting = Counting(self._recorder, job.node, divided.helpers)
+        self._lasting = divided.lasting
         self._go = 0.0
         self._reported = 0
         self._told_at = {"Shutdown": -math.inf, "StopTestNow": -math.inf}
@@ -147,14 +152,29 @@ class _Load:
         self._see_off()
 
     def _see_off(self) -> None:
+        ended = time.monotonic() - self._go
+        last = self._counting.last_end - self._go
+        if last > ended + _MOST_AHEAD:
+            raise self._jmeter.failure(f"JMeter's last sample ends {format_duration(last - ended)} from now")
         self._counting.end()
-        self._report(math.floor(time.monotonic() - self._go) + 1)
-        self._jmeter.check_end(self._counting.seen)
+        # a sample may end later than now, by a clock that was set meanwhile
+        self._report(math.floor(max(ended, last)) + 1)
+        self._jmeter.check_end(self._counting.seen, cut_off=self._counting.cut_off)
         if not self._counting.seen.samples and not self._session.stopped:
             raise self._jmeter.failure("JMeter ran to its end without a single sample")
-        stopped = "" if self._session.stopped else self._jmeter.stopped_itself()
-        aborted = f"the test plan ended itself: {stopped}" if stopped else ""
-        self._send(Ended(at=max(0.0, self._counting.last_end - self._go), aborted=aborted))
+        self._send(Ended(at=max(0.0, last), aborted="" if self._session.stopped else self._aborted(ended)))
+
+    def _aborted(self, ended: float) -> str:
+        """Return why JMeter ended before its time, empty when it did not."""
+        stopped = self._jmeter.stopped_itself()
+        if stopped:
+            return f"the test plan ended itself: {stopped}"
+        lasting = self._lasting
+        if lasting is None or self._counting.cut_off:
+            return ""
+        if ended < lasting.end - lasting.pause - max(_EARLY, _EARLY_PART * lasting.end):
+            return f"its threads ended after {format_duration(ended)} of {format_duration(lasting.end)}"
+        return ""
 
     def _end_when_due(self) -> None:
         now = time.monotonic()

@@ -52,6 +52,11 @@ class Names:
         return self.variables.get(found[1], found[0])
 
 
+def kind_of(element: Element) -> str:
+    """Return an element's class, without its package."""
+    return element.tag.rpartition(".")[2]
+
+
 def prop(element: Element, name: str) -> Element | None:
     """Return an element's property of that name, of whatever type; None without one."""
     return next((child for child in children(element) if _name(child) == name), None)
