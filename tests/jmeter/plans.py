@@ -234,6 +234,20 @@ def constant_throughput(per_minute: object, mode: int = 1) -> str:
     )
 
 
+def precise_throughput(per_second: float) -> str:
+    """Return a Precise Throughput Timer, as JMeter saves it."""
+    return element(
+        "PreciseThroughputTimer",
+        "exact",
+        f"<doubleProp><name>throughput</name><value>{per_second}</value><savedValue>0.0</savedValue></doubleProp>",
+        '<intProp name="throughputPeriod">1</intProp><longProp name="duration">60</longProp>',
+        '<intProp name="batchSize">1</intProp><intProp name="batchThreadDelay">0</intProp>',
+        '<intProp name="exactLimit">10000</intProp><longProp name="randomSeed">1</longProp>',
+        "<doubleProp><name>allowedThroughputSurplus</name><value>1.0</value>"
+        "<savedValue>0.0</savedValue></doubleProp>",
+    )
+
+
 def shaping(rows: list[tuple[object, object, object]]) -> str:
     """Return a Throughput Shaping Timer of rows of start, end and duration."""
     cells = "".join(

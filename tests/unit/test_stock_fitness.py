@@ -58,7 +58,7 @@ def test_what_the_gate_would_break(tmp_path: Path, elements: tuple[str, ...], wo
     "elements",
     [
         (threads(http("/a"), SHAPE),),
-        (threads(http("/a"), MEET), threads(SHAPE, tag="SetupThreadGroup")),
+        (threads(http("/a"), MEET), threads(SHAPE, tag="SetupThreadGroup", name="Before")),
         (threads(http("/a"), defaults("10.0.0.9")),),
         (defaults(""), defaults("${none}"), threads()),
         (SHAPE.replace('enabled="true"', 'enabled="false"'), threads()),

@@ -49,7 +49,7 @@ def _refuse_schedules(plan: JmxPlan) -> None:
                 f"{element.title}: it counts from the start of JMeter's test, and a JMeter on a stock"
                 " MeterSphere node waits from then on for the common begin, so what was due meanwhile would"
                 " come at once; use a Constant Throughput Timer, or a Throughput Shaping Timer in the thread"
-                " group"
+                " group, or our own nodes"
             )
 
 

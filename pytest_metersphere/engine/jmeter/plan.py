@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
+from pytest_metersphere.engine.jmeter import gate
 from pytest_metersphere.engine.jmeter.data import (
     CSV,
     DataSets,
@@ -54,12 +55,14 @@ class Divided:
         files: content of its own files by name, relative to the plan's folder.
         helpers: names of the thread groups whose threads are no users: set-up and tear-down.
         lasting: how long its threads run, None where that is not known.
+        gated: it waits at a `gate` in its folder before its test begins.
     """
 
     plan: bytes
     files: Mapping[str, bytes]
     helpers: tuple[str, ...]
     lasting: Lasting | None = None
+    gated: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,7 +175,11 @@ class JmxPlan:
                 sets.divide(element, scope.own)
             if not share.alone:
                 refuse_row_functions(element, tree.names)
-        return dataclasses.replace(self._finished(tree, sets.files), lasting=tree.lasting(share, curve))
+        gated = gate.is_needed(tree.elements)
+        if gated:
+            tree.top[:0] = gate.gate_elements()
+        finished = self._finished(tree, sets.files)
+        return dataclasses.replace(finished, lasting=tree.lasting(share, curve), gated=gated)
 
     def once(self) -> Divided:
         """Return the plan with one thread and one iteration in each thread group, whatever it asks for."""

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from pytest_metersphere.engine.jmeter.gate import Gate
 from pytest_metersphere.engine.jmeter.home import Home
 from pytest_metersphere.engine.jmeter.properties import properties_text
 from pytest_metersphere.engine.jmeter.results import PROPERTIES, Row, Rows, Summary
@@ -65,15 +66,17 @@ class Task:
         plan: the test plan; its folder is where JMeter works.
         scratch: an empty folder for the FIFO, the log and the settings.
         properties: JMeter properties beside those that we need.
+        gated: the plan waits at a `gate` before its test begins.
     """
 
     plan: Path
     scratch: Path
     properties: Mapping[str, str]
+    gated: bool = False
 
 
 class JMeter:
-    """A JMeter that was started and waits before its first thread until `begin` opens its results.
+    """A JMeter that was started and waits before its first thread until `begin` opens its results (or gate).
 
     That it waits there is POSIX: to open a FIFO for writing blocks until someone reads.
 
@@ -99,6 +102,7 @@ class JMeter:
         self._died = ""
         self._oom_kills = oom_kills()
         os.mkfifo(self._fifo, 0o600)
+        self._gate = Gate(task.plan.parent) if task.gated else None
         try:
             self._process = subprocess.Popen(
                 _command(home, task, self._log, self._fifo),
@@ -121,7 +125,7 @@ class JMeter:
         """
         while wanted():
             self._listen()
-            if self._port:
+            if self._gate.is_reached() if self._gate else self._port:
                 return True
             if self._process.poll() is not None:
                 raise self.failure("JMeter did not start")
@@ -134,6 +138,8 @@ class JMeter:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        if self._gate is not None:
+            self._gate.open()
 
     def read(self) -> Iterator[Row]:
         """Yield the rows that are there now; hears what it prints, too.
@@ -209,7 +215,7 @@ class JMeter:
             )
 
     def _failed(self) -> str:
-        """Return the first that the log says of a thread's failure, with the line behind that; else nothing."""
+        """Return what the log says of a thread that failed, with the line behind that; else nothing."""
         lines = self._log_lines()
         for line in lines:
             if found := _FAILED.search(line):
@@ -245,6 +251,8 @@ class JMeter:
         if self._reading is not None:
             os.close(self._reading)
             self._reading = None
+        if self._gate is not None:
+            self._gate.close()
 
     def _listen(self) -> None:
         if self._process.stdout is None or self._process.stdout.closed:

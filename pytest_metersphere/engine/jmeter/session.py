@@ -83,7 +83,7 @@ class JMeterSession:
             scratch.mkdir()
             shutil.copytree(root, tree, copy_function=os.symlink)
             plan = write_divided(divided, tree / jmx.path)
-            jmeter = JMeter(find_home(), Task(plan, scratch, jmx.properties), _print)
+            jmeter = JMeter(find_home(), Task(plan, scratch, jmx.properties, gated=divided.gated), _print)
             try:
                 self._run_jmeter(jmeter, divided)
             finally:
