@@ -18,7 +18,8 @@ from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import PreflightError
-from pytest_metersphere.inspection.causes import Case, steps
+from pytest_metersphere.inspection.case import Case
+from pytest_metersphere.inspection.causes import steps
 from pytest_metersphere.inspection.containers import host_status
 from pytest_metersphere.inspection.gathering import gathered
 from pytest_metersphere.inspection.kafka import servers_and_brokers

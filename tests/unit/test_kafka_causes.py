@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from pytest_metersphere.dist.kafka.dialling import Kind
-from pytest_metersphere.inspection.causes import Case, steps
+from pytest_metersphere.inspection.case import Case
+from pytest_metersphere.inspection.causes import steps
 from pytest_metersphere.inspection.firewall import Look
 from pytest_metersphere.inspection.machine import Listener, Process
 from pytest_metersphere.inspection.rules import Block
