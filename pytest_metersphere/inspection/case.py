@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from pytest_metersphere.dist.kafka.brokers import join_address, split_address
+from pytest_metersphere.dist.strangers import HANGS_UP
+from pytest_metersphere.inspection.machine import Listener
 from pytest_metersphere.inspection.scene import NO_WAY, Scene
-from pytest_metersphere.inspection.values import ServerStatus
+from pytest_metersphere.inspection.values import ContainerStatus, ServerStatus
 
 IN_PROPERTIES = "# in the broker's server.properties; then restart it"
 """Comment of a line that is no command."""
@@ -55,6 +57,28 @@ class Case:
     def stopped_here(self) -> bool:
         """Return whether a rule of this machine certainly ends the connection, be it by a refusal."""
         return any(each.certain for each in self.scene.filter.blocks)
+
+    @property
+    def publisher(self) -> ContainerStatus | None:
+        """Return the container of this machine that is reached at this very address, None without one."""
+        container = self.scene.container
+        return container if container and any(map(self._is_asked, container.ports)) else None
+
+    def _is_asked(self, place: str) -> bool:
+        outside, _, inside = place.partition("->")
+        host, _, port = outside.rpartition(":")
+        if not inside.endswith("/tcp") or port != str(self.port):
+            return False
+        try:
+            return Listener(host.strip("[]") or "::", self.port, 0).serves(self.scene.address)
+        except ValueError:
+            return False
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Return whether whoever is there says no word: what Docker's proxy does for a dead broker, too."""
+        hung_up = self.server.state == "not kafka" and self.found.startswith(HANGS_UP)
+        return hung_up or self.server.state in ("refused", "silent")
 
     def elsewhere(self) -> list[int]:
         """Return the other ports of its machine on which Kafka answers."""

@@ -15,7 +15,7 @@ from pytest_metersphere.inspection.case import IN_PROPERTIES, METERSPHERE, Answe
 from pytest_metersphere.inspection.firewall import opening
 from pytest_metersphere.inspection.listener import listener
 from pytest_metersphere.inspection.scene import STRANGERS
-from pytest_metersphere.inspection.values import Question, Step
+from pytest_metersphere.inspection.values import ContainerStatus, Question, Step
 
 _START = ("systemctl start kafka", f"msctl start kafka {METERSPHERE}")
 
@@ -70,6 +70,8 @@ def _published(case: Case) -> list[str]:
 
 def _process(case: Case) -> Answer:
     """Does the process run?"""
+    if case.publisher and case.takes_nothing and not case.stopped_here:
+        return _of_container(case.publisher)
     if case.server.state in STRANGERS:
         return Answer(False, case.found, [*case.instead(), *_of_stranger(case)])
     if not case.no_way:
@@ -82,9 +84,7 @@ def _process_here(case: Case) -> Answer:
     if scene.listening:
         return Answer(True, f"{_who(case)} listens on {_places(case)}")
     if container is not None and container.state != "running":
-        commands = [f"docker start {container.name}", f"docker logs --tail 50 {container.name}"]
-        last = f"; the last that it said: {container.log[-1]}" if container.log else ""
-        return Answer(False, f"container {container.name} is {container.state}{last}", commands)
+        return _of_container(container)
     if scene.brokers:
         numbers = ", ".join(map(str, scene.brokers))
         return Answer(True, f"Kafka runs on this machine (process {numbers})")
@@ -99,21 +99,48 @@ def _process_here(case: Case) -> Answer:
     )
 
 
+def _of_container(container: ContainerStatus) -> Answer:
+    """Say of this machine's container how it is, and what is to be done with it."""
+    name, state = container.name, container.state
+    logs = f"docker logs --tail 50 {name}"
+    commands = {
+        "running": [logs, f"docker restart {name}"],
+        # the engine starts it by itself, again and again: only its words help
+        "restarting": [logs],
+        "paused": [f"docker unpause {name}", logs],
+    }
+    how = "runs, the broker in it does not answer (yet)" if state == "running" else f"is {state}"
+    last = f"; the last that it said: {container.log[-1]}" if container.log else ""
+    return Answer(False, f"container {name} {how}{last}", commands.get(state, [f"docker start {name}", logs]))
+
+
 def _process_there(case: Case) -> Answer:
     if other := case.elsewhere():
         return Answer(True, f"Kafka answers on port {other[0]} of {case.host}")
-    if case.server.state != "refused":
+    if case.server.state != "refused" or case.stopped_here:
         return Answer(None, f"cannot be seen from here; on {case.host}: docker ps, or systemctl status kafka")
     return Answer(
         False,
-        f"{case.host} answers, and nothing listens on its port {case.port}: the broker is down, or listens"
-        " elsewhere",
+        f"{case.host} answers, and its port {case.port} refuses: the broker is down, listens elsewhere, or a"
+        f" firewall of that machine rejects{_perhaps_here(case)}",
         [
             f"ssh {case.host} docker start kafka",
             f"ssh {case.host} systemctl start kafka",
             f"ssh {case.host} ss -ltn",
+            *_opening_there(case),
         ],
     )
+
+
+def _perhaps_here(case: Case) -> str:
+    """Return what of this machine's rules may be in the way, too, or could not be read."""
+    look = case.scene.filter
+    note = f" ({look.trouble})" if look.trouble else ""
+    return f"; or a rule of this machine: {look.blocks[0].text}{note}" if look.blocks else note
+
+
+def _opening_there(case: Case) -> list[str]:
+    return [f"ssh {case.host} '{command}'" for command in opening(case.port)]
 
 
 def _of_stranger(case: Case) -> list[str]:
@@ -131,6 +158,8 @@ def _port(case: Case) -> Answer:
         return Answer(True, f"{case.server.address} takes connections")
     if case.scene.listening:
         return _bound(case)
+    if case.stopped_here and (not case.scene.here or case.publisher):
+        return Answer(None, "cannot be known: a rule of this machine answers in its place")
     if case.elsewhere() and case.server.state == "refused":
         ports = ", ".join(map(str, case.elsewhere()))
         detail = f"nothing listens on port {case.port}; Kafka answers on {ports}"
@@ -171,9 +200,7 @@ def _firewall(case: Case) -> Answer:
         stops = "stops it" if first.certain else "may stop it"
         commands = list(dict.fromkeys(each.command for each in look.blocks[:3]))
         return Answer(False, f"a rule of this machine {stops}: {first.text}", commands)
-    note = f" ({look.trouble})" if look.trouble else ""
-    if look.blocks:
-        note = f"; or a rule of this machine: {look.blocks[0].text}{note}"
+    note = _perhaps_here(case)
     if case.scene.here:
         return Answer(None, f"no rule of this machine is known to stop it{note}", ["nft list ruleset"])
     return _firewall_there(case, note)
@@ -190,7 +217,7 @@ def _firewall_there(case: Case, note: str) -> Answer:
             False,
             f"{case.host} answers on other ports ({told}), and packets to {case.port} are {how}: a firewall"
             f" of {case.host}, or a security group in between, stops them{note}",
-            [*case.instead(), *(f"ssh {case.host} '{command}'" for command in opening(case.port))],
+            [*case.instead(), *_opening_there(case)],
         )
     tried = ", ".join(map(str, case.scene.others))
     return Answer(

@@ -129,6 +129,38 @@ def test_packets_may_not_leave(folder: Path, machine: Machine, far_kafka: str) -
     assert opened.code == 0, opened.text
 
 
+@pytest.mark.parametrize("how", ["REJECT", "REJECT --reject-with tcp-reset"])
+def test_a_rule_refuses_in_place_of_the_broker(
+    how: str, folder: Path, machine: Machine, far_kafka: str
+) -> None:
+    """It looks as if nothing listened there; the rule of this machine is named all the same."""
+    port = far_kafka.rpartition(":")[2]
+    options = ["doctor", f"--kafka={far_kafka}", "--json"]
+    with machine.filtering(f"iptables -A OUTPUT -p tcp --dport {port} -j {how}"):
+        closed = run_command(*options, folder=folder, prefix=machine.prefix)
+        step = cause(report_of(closed))
+        machine.type(step.commands[0])
+        opened = run_command(*options, folder=folder, prefix=machine.prefix)
+
+    assert (step.question, closed.code) == ("firewall", 1)
+    assert mentions(step.detail, "a rule of this machine stops it", "REJECT")
+    assert opened.code == 0, opened.text
+
+
+def test_a_firewall_there_refuses_in_place_of_the_broker(
+    folder: Path, kafka_machine: Machine, far_kafka: str
+) -> None:
+    """From elsewhere that cannot be told from a broker that is down: both are named, with what helps."""
+    port = far_kafka.rpartition(":")[2]
+    with kafka_machine.filtering(f"iptables -A INPUT -p tcp --dport {port} -j REJECT"):
+        done = run_command("doctor", f"--kafka={far_kafka}", "--json", folder=folder)
+    step = cause(report_of(done))
+
+    assert (step.question, done.code) == ("process", 1)
+    assert mentions(step.detail, "the broker is down", "a firewall of that machine rejects")
+    assert f"ssh {kafka_machine.address} 'ufw allow {port}/tcp'" in step.commands
+
+
 def test_the_broker_is_down(
     folder: Path, net: Network, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -149,7 +181,9 @@ def test_the_broker_is_down(
     assert step.commands[0] == "systemctl start kafka"
     step = cause(report_of(here))
     assert (here.code, step.question) == (1, "process")
-    assert mentions(step.detail, f"nothing listens on its port {own.port}", "the broker is down")
+    assert mentions(
+        step.detail, f"its port {own.port} refuses", "the broker is down", "a firewall of that machine"
+    )
     assert step.commands[0] == f"ssh {machine.address} docker start kafka"
     assert up.code == 0, up.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import get_args
 
 import pytest
@@ -21,12 +22,16 @@ UP = ServerStatus(address="10.0.0.5:9092", state="up", ok=True)
 
 
 def asked(
-    state: str, scene: Scene, *, address: str = "10.0.0.5:9092", broker: ServerStatus = UP
+    state: str,
+    scene: Scene,
+    *,
+    address: str = "10.0.0.5:9092",
+    broker: ServerStatus = UP,
+    detail: str = "",
 ) -> list[Step]:
     """Return the questions about a server in a state."""
-    server = ServerStatus(
-        address=address, state=state, ok=state == "up", detail=f"it is {state}; do something"
-    )
+    detail = detail or f"it is {state}; do something"
+    server = ServerStatus(address=address, state=state, ok=state == "up", detail=detail)
     return steps(Case(server, [broker], scene))
 
 
@@ -77,6 +82,105 @@ def test_a_container_that_publishes_another_port() -> None:
     assert step.question == "port"
     assert mentions(step.detail, "container kafka publishes 0.0.0.0:19092->19092/tcp")
     assert step.commands[0] == "docker port kafka"
+
+
+REJECT = Block("-A OUTPUT -p tcp -j REJECT", "iptables OUTPUT", certain=True, command="iptables -D OUTPUT 1")
+PUBLISHED = "0.0.0.0:9092->9092/tcp"
+
+
+@pytest.mark.parametrize("others", [{}, {22: "refused", 19092: "kafka"}])
+def test_a_rule_of_this_machine_that_refuses_in_place_of_another(others: dict[int, str]) -> None:
+    """A refusal is not taken for the broker's: the rule is the cause, whatever else answers there."""
+    step = cause(asked("refused", Scene(address="10.0.0.5", others=others, filter=Look((REJECT,)))))
+
+    assert step.question == "firewall"
+    assert step.detail == f"a rule of this machine stops it: {REJECT.text}"
+    assert step.commands == [REJECT.command]
+
+
+@pytest.mark.parametrize("state", ["refused", "dropped"])
+def test_a_rule_of_this_machine_before_a_container_of_it(state: str) -> None:
+    """Without Docker's proxy nothing listens, and yet it is the rule that stops it."""
+    scene = Scene(
+        address="10.0.0.5",
+        here=True,
+        listening=[],
+        container=container(ports=[PUBLISHED]),
+        filter=Look((REJECT,)),
+    )
+    found = asked(state, scene)
+
+    assert [(step.question, step.ok) for step in found[:2]] == [("process", True), ("port", None)]
+    assert (cause(found).question, cause(found).commands) == ("firewall", [REJECT.command])
+
+
+def test_another_machine_that_refuses() -> None:
+    """Its broker may be down, or its firewall rejects: for both there are commands."""
+    step = cause(asked("refused", Scene(address="10.0.0.5", others={22: "open"})))
+
+    assert step.question == "process"
+    assert mentions(
+        step.detail, "the broker is down", "listens elsewhere", "a firewall of that machine rejects"
+    )
+    assert step.commands[0] == "ssh 10.0.0.5 docker start kafka"
+    assert "ssh 10.0.0.5 'ufw allow 9092/tcp'" in step.commands
+
+
+def test_another_machine_that_refuses_while_the_rules_here_are_not_known() -> None:
+    """That one of them may do it is said."""
+    rule = dataclasses.replace(REJECT, certain=False)
+    step = cause(asked("refused", Scene(address="10.0.0.5", filter=Look((rule,), "try: sudo nft"))))
+
+    assert step.detail.endswith(f"; or a rule of this machine: {rule.text} (try: sudo nft)")
+
+
+@pytest.mark.parametrize("state", ["refused", "silent", "not kafka"])
+@pytest.mark.parametrize("proxied", [True, False])
+def test_a_container_that_runs_while_the_broker_in_it_does_not(state: str, *, proxied: bool) -> None:
+    """With Docker's proxy before it or without: it starts still, or is dead; its last words are told."""
+    scene = Scene(
+        address="10.0.0.5",
+        here=True,
+        listening=[Listener(EVERYWHERE, 9092, 1)] if proxied else [],
+        container=container(ports=[PUBLISHED], log=["one", "Loading logs"]),
+    )
+    hung_up = "something that hangs up listens there, not Kafka; name a broker's port"
+    step = cause(asked(state, scene, detail=hung_up))
+
+    assert step.question == "process"
+    assert step.detail == (
+        "container kafka runs, the broker in it does not answer (yet); the last that it said: Loading logs"
+    )
+    assert step.commands == ["docker logs --tail 50 kafka", "docker restart kafka"]
+
+
+@pytest.mark.parametrize(
+    "ports", [["127.0.0.1:9092->9092/tcp"], ["0.0.0.0:9092->9092/udp"], ["nonsense:9092->9092/tcp"], ["9092"]]
+)
+def test_a_container_that_is_not_reached_at_this_address(ports: list[str]) -> None:
+    """It is not said that its broker is down: its port is not published there."""
+    scene = Scene(address="10.0.0.5", here=True, listening=[], container=container(ports=ports))
+    step = cause(asked("refused", scene))
+
+    assert step.question == "port"
+    assert mentions(step.detail, f"container kafka publishes {ports[0]}")
+
+
+@pytest.mark.parametrize(
+    ("state", "commands"),
+    [
+        ("restarting", ["docker logs --tail 50 kafka"]),
+        ("paused", ["docker unpause kafka", "docker logs --tail 50 kafka"]),
+        ("exited", ["docker start kafka", "docker logs --tail 50 kafka"]),
+    ],
+)
+def test_a_container_that_does_not_run(state: str, commands: list[str]) -> None:
+    """One that is started again and again need not be started: its words are what helps."""
+    scene = Scene(address="10.0.0.5", here=True, listening=[], container=container(state=state))
+    step = cause(asked("refused", scene))
+
+    assert (step.question, step.detail) == ("process", f"container kafka is {state}")
+    assert step.commands == commands
 
 
 def test_a_container_whose_name_is_taken_for_its_address() -> None:
