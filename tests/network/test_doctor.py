@@ -114,6 +114,23 @@ def test_the_rule_is_on_the_machine_where_doctor_runs(
     assert report_of(opened).steps == []
 
 
+def test_a_name_with_two_addresses(folder: Path, machine: Machine, tmp_path: Path) -> None:
+    """Nothing listens on the first, and a rule stops the second: that rule is named."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("::1 twofold\n127.0.0.1 twofold\n")
+    # `ip netns exec` gives what it runs its own mounts
+    prefix = (*machine.prefix, "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
+    drop = "iptables -A INPUT -p tcp --dport 9092 -j DROP"
+    with machine.listening("127.0.0.1", 9092), machine.filtering(drop):
+        done = run_command("doctor", "--kafka=twofold:9092", "--json", folder=folder, prefix=prefix)
+    report = report_of(done)
+    step = cause(report)
+
+    assert report.steps[0].detail == "twofold is 127.0.0.1", done.text
+    assert step.question == "firewall"
+    assert "-A INPUT -p tcp -m tcp --dport 9092 -j DROP" in step.detail
+
+
 def test_packets_may_not_leave(folder: Path, machine: Machine, far_kafka: str) -> None:
     """A policy stops what no rule accepts; the command lets this port through, and no other."""
     chain = "nft add chain inet firewall out '{ type filter hook output priority 0; policy drop; }'"

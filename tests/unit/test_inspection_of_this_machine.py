@@ -40,8 +40,8 @@ def test_a_socket_and_whose_it_is(address: str) -> None:
 
 def test_which_addresses_are_this_machines() -> None:
     """Loopback is, one that is set aside for documentation is not."""
-    assert machine.is_here("127.0.0.1")
-    assert not machine.is_here("192.0.2.1")
+    assert machine.is_here(("127.0.0.1", 9092))
+    assert not machine.is_here(("192.0.2.1", 9092))
 
 
 def test_where_there_is_no_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
