@@ -17,6 +17,7 @@ from pytest_metersphere.inspection.scene import Scene
 from pytest_metersphere.inspection.values import ContainerStatus, ServerStatus, Step
 from tests.plugin.projects import mentions
 
+_KAFKA = "PYTEST_MS_KAFKA_"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 UP = ServerStatus(address="10.0.0.5:9092", state="up", ok=True)
 
@@ -265,6 +266,68 @@ def test_a_broker_that_sends_its_clients_on_to_nowhere() -> None:
     assert step.question == "listener"
     assert mentions(step.detail, "kafka-1:9092", "cannot be resolved", "this machine and all nodes reach")
     assert "why" not in step.detail
+
+
+@pytest.mark.parametrize(
+    ("address", "is_at"), [("127.0.0.1:9092", "127.0.0.1"), ("[::1]:9092", "::1"), ("localhost:9092", "::1")]
+)
+def test_no_client_is_to_be_sent_on_to_itself(address: str, is_at: str) -> None:
+    """What is a loopback address here is no advice for the nodes: a placeholder stands for the right one."""
+    lost = ServerStatus(address="kafka-1:9092", state="refused", ok=False, detail="refused")
+    step = cause(asked("up", Scene(address=is_at, here=True), address=address, broker=lost))
+
+    assert step.commands[0].startswith("advertised.listeners=PLAINTEXT://ADDRESS:9092 ")
+    assert "MS_KAFKA_HOST=ADDRESS/" in step.commands[1]
+    assert step.detail.endswith("this machine and all nodes reach; ADDRESS below is to be that one")
+
+
+def test_clients_may_be_sent_on_to_the_address_that_works() -> None:
+    """One that other machines know, too."""
+    lost = ServerStatus(address="kafka-1:9092", state="refused", ok=False, detail="refused")
+    step = cause(asked("up", Scene(address="10.0.0.5"), broker=lost))
+
+    assert step.commands[0].startswith("advertised.listeners=PLAINTEXT://10.0.0.5:9092 ")
+    assert "MS_KAFKA_HOST=10.0.0.5/" in step.commands[1]
+
+
+@pytest.mark.parametrize(
+    ("state", "commands"),
+    [
+        (
+            "login refused",
+            ["export PYTEST_MS_KAFKA_USERNAME=USER PYTEST_MS_KAFKA_PASSWORD=PASSWORD"],
+        ),
+        ("certificate", ["export PYTEST_MS_KAFKA_CAFILE=/path/to/ca.pem"]),
+        (
+            "client certificate",
+            [f"export {_KAFKA}CERTFILE=/path/to/client.pem {_KAFKA}KEYFILE=/path/to/client.key"],
+        ),
+        (
+            "no brokers",
+            ["ssh 10.0.0.5 docker logs --tail 50 kafka", "ssh 10.0.0.5 journalctl -u kafka -n 50"],
+        ),
+    ],
+)
+def test_what_is_to_be_typed_for_the_listener(state: str, commands: list[str]) -> None:
+    """The variables that pytest reads, with a place for what only the user knows."""
+    assert cause(asked(state, Scene(address="10.0.0.5"))).commands == commands
+
+
+@pytest.mark.parametrize(
+    ("taken", "command"),
+    [
+        ("PLAIN", "export PYTEST_MS_KAFKA_SASL_MECHANISM=PLAIN"),
+        ("GSSAPI, PLAIN, SCRAM-SHA-256", "export PYTEST_MS_KAFKA_SASL_MECHANISM=SCRAM-SHA-256"),
+        ("GSSAPI", "sasl.enabled.mechanisms=SCRAM-SHA-512 # in the broker's server.properties"),
+        ("no mechanism at all", "sasl.enabled.mechanisms=SCRAM-SHA-512 # in the broker's server.properties"),
+    ],
+)
+def test_a_mechanism_that_the_broker_takes(taken: str, command: str) -> None:
+    """The strongest that it takes; where it takes none that we know, it is told to."""
+    detail = f"the broker does not take X; it takes {taken}; set PYTEST_MS_KAFKA_SASL_MECHANISM"
+    (told,) = cause(asked("mechanism", Scene(address="10.0.0.5"), detail=detail)).commands
+
+    assert told.startswith(command)
 
 
 @pytest.mark.parametrize(
