@@ -131,6 +131,26 @@ def test_a_name_with_two_addresses(folder: Path, machine: Machine, tmp_path: Pat
     assert "-A INPUT -p tcp -m tcp --dport 9092 -j DROP" in step.detail
 
 
+def test_a_rule_that_stops_it_behind_one_that_may(folder: Path, machine: Machine, far_kafka: str) -> None:
+    """What iptables may do does not hide what nftables does: that command comes first, and helps."""
+    port = far_kafka.rpartition(":")[2]
+    chain = "nft add chain inet firewall out '{ type filter hook output priority 0; policy accept; }'"
+    options = ["doctor", f"--kafka={far_kafka}", "--json"]
+    with machine.filtering(
+        f"iptables -A OUTPUT -p tcp --dport {port} -m mark --mark 7 -j DROP",
+        "nft add table inet firewall",
+        chain,
+        f"nft add rule inet firewall out tcp dport {port} drop",
+    ):
+        closed = run_command(*options, folder=folder, prefix=machine.prefix)
+        step = cause(report_of(closed))
+        machine.type(step.commands[0])
+        opened = run_command(*options, folder=folder, prefix=machine.prefix)
+
+    assert step.detail == f"a rule of this machine stops it: inet firewall out: tcp dport {port} drop"
+    assert opened.code == 0, opened.text
+
+
 def test_packets_may_not_leave(folder: Path, machine: Machine, far_kafka: str) -> None:
     """A policy stops what no rule accepts; the command lets this port through, and no other."""
     chain = "nft add chain inet firewall out '{ type filter hook output priority 0; policy drop; }'"
