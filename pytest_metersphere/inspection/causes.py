@@ -92,6 +92,11 @@ def _process_here(case: Case) -> Answer:
         return Answer(True, f"container {container.name} runs")
     if scene.listening is None:
         return Answer(None, "who listens on this machine cannot be seen")
+    if scene.unseen:
+        detail = (
+            f"no process of Kafka runs on this machine; a container may, that cannot be seen: {scene.unseen}"
+        )
+        return Answer(None, detail)
     return Answer(
         False,
         f"nothing on this machine listens on port {case.port}, and no Kafka runs on it",
@@ -178,6 +183,9 @@ def _port(case: Case) -> Answer:
         )
         detail = f"nothing listens on port {case.port}; Kafka listens on {places or 'other ports'}"
         return Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {IN_PROPERTIES}"])
+    if case.server.state == "refused" and case.scene.unseen and case.scene.listening is not None:
+        detail = f"nothing on this machine listens on port {case.port}"
+        return Answer(False, detail, ["sudo docker ps --all --filter name=kafka", *_START])
     return Answer(None, case.found)
 
 

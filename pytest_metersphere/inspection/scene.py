@@ -15,7 +15,7 @@ from pytest_metersphere.inspection import firewall, machine
 from pytest_metersphere.inspection.firewall import Look
 from pytest_metersphere.inspection.machine import Listener, Process
 from pytest_metersphere.inspection.rules import Connection
-from pytest_metersphere.inspection.values import ContainerStatus, ServerStatus
+from pytest_metersphere.inspection.values import ContainerStatus, HostStatus, ServerStatus
 
 KAFKA_PORTS = (9092, 19092)
 """Where MeterSphere's Kafka is: the second up to v1.17."""
@@ -41,6 +41,7 @@ class Scene:
         owner: whose the first of them is; None when that is not known.
         brokers: processes on this machine that are Kafka, with what they listen on.
         container: this machine's container named kafka, None without one.
+        unseen: why there may be one that could not be looked at; empty when there is none.
         others: how other ports of the address answer: `kafka`, `open`, or a kind of UnfitError.
         filter: what this machine's packet filter does to the connection.
     """
@@ -51,16 +52,18 @@ class Scene:
     owner: Process | None = None
     brokers: Mapping[int, Sequence[Listener]] = dataclasses.field(default_factory=dict)
     container: ContainerStatus | None = None
+    unseen: str = ""
     others: Mapping[int, str] = dataclasses.field(default_factory=dict)
     filter: Look = dataclasses.field(default_factory=Look)
 
 
-def scene_of(access: KafkaAccess, server: ServerStatus, container: ContainerStatus | None) -> Scene:
+def scene_of(access: KafkaAccess, server: ServerStatus, host: HostStatus) -> Scene:
     """Look around a bootstrap server, as far as its state asks for it."""
-    host, port = split_address(server.address)
+    name, port = split_address(server.address)
+    container = next((each for each in host.containers if each.name == "kafka"), None)
     addresses: list[Address] = []
     with contextlib.suppress(UnfitError):
-        addresses = resolve(server.address, host, port)
+        addresses = resolve(server.address, name, port)
     if not addresses:
         return Scene(container=container)
     meant = _meant(server, addresses)
@@ -79,7 +82,8 @@ def scene_of(access: KafkaAccess, server: ServerStatus, container: ContainerStat
         owner=machine.owner(on_port[0]) if on_port else None,
         brokers=brokers,
         container=container if here else None,
-        others=_tried(access, host, meant, sorted(ports - {port})[:_MOST_PORTS]),
+        unseen=host.detail if here and host.unseen else "",
+        others=_tried(access, name, meant, sorted(ports - {port})[:_MOST_PORTS]),
         filter=firewall.look(Connection(address, port, here)) if server.state in NO_WAY else Look(),
     )
 

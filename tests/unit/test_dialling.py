@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from pytest_metersphere.dist.kafka.dialling import UnfitError, connect, on_port, resolve
+from pytest_metersphere.dist.kafka.dialling import Address, UnfitError, connect, on_port, resolve
 from pytest_metersphere.dist.wire import KafkaAccess
 from pytest_metersphere.inspection.scene import scene_of
-from pytest_metersphere.inspection.values import ServerStatus
+from pytest_metersphere.inspection.values import HostStatus, ServerStatus
 from tests.fakes.listeners import dropping_port, keeps_silent, listener
 from tests.fakes.nodes import free_port
 
-WITHOUT_INTERFACE = ("fe80::1", 9092, 0, 0)
+WITHOUT_INTERFACE: Address = ("fe80::1", 9092, 0, 0)
 """A link-local address that does not say on which network it is: the system refuses to try it."""
 
 
@@ -38,7 +38,7 @@ def test_what_the_system_refuses_to_try_was_not_dropped() -> None:
 
 def test_the_address_that_could_be_tried_is_told_of() -> None:
     """Whatever the order: that a machine has no IPv6 says nothing about the broker."""
-    refusing = ("127.0.0.1", free_port())
+    refusing: Address = ("127.0.0.1", free_port())
     for addresses in ([refusing, WITHOUT_INTERFACE], [WITHOUT_INTERFACE, refusing]):
         with pytest.raises(UnfitError) as caught:
             connect("here", addresses)
@@ -51,7 +51,7 @@ def _scene_at(port: int, state: str, *addresses: str) -> str:
     server = ServerStatus(address=f"two.invalid:{port}", state=state, ok=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
-        return scene_of(KafkaAccess(servers=(server.address,)), server, None).address
+        return scene_of(KafkaAccess(servers=(server.address,)), server, HostStatus(docker=None)).address
 
 
 def test_of_several_addresses_the_one_that_is_told_of_is_looked_at() -> None:

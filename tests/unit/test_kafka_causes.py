@@ -73,6 +73,26 @@ def test_nobody_can_see_who_listens_here() -> None:
     assert "cannot be seen" in found[0].detail
 
 
+def test_containers_that_cannot_be_seen() -> None:
+    """Then it is not said that no Kafka runs here, only that nothing listens on the port."""
+    unseen = "this user may not ask Docker"
+    found = asked("refused", Scene(address="10.0.0.5", here=True, listening=[], unseen=unseen))
+    step = cause(found)
+
+    assert (found[0].question, found[0].ok, step.question) == ("process", None, "port")
+    assert found[0].detail.endswith(f"a container may, that cannot be seen: {unseen}")
+    assert step.detail == "nothing on this machine listens on port 9092"
+    assert step.commands[0] == "sudo docker ps --all --filter name=kafka"
+
+
+def test_containers_that_can_be_seen() -> None:
+    """And none of them is Kafka."""
+    step = cause(asked("refused", Scene(address="10.0.0.5", here=True, listening=[])))
+
+    assert (step.question, step.commands[0]) == ("process", "systemctl start kafka")
+    assert step.detail == "nothing on this machine listens on port 9092, and no Kafka runs on it"
+
+
 def test_a_container_that_publishes_another_port() -> None:
     """It runs; the ports that it has are told."""
     scene = Scene(
