@@ -71,7 +71,7 @@ def _published(case: Case) -> list[str]:
 def _process(case: Case) -> Answer:
     """Does the process run?"""
     if case.publisher and case.takes_nothing and not case.stopped_here:
-        return _of_container(case.publisher)
+        return _of_container(case.publisher, _perhaps_here(case))
     if case.server.state in STRANGERS:
         return Answer(False, case.found, [*case.instead(), *_of_stranger(case)])
     if not case.no_way:
@@ -104,8 +104,8 @@ def _process_here(case: Case) -> Answer:
     )
 
 
-def _of_container(container: ContainerStatus) -> Answer:
-    """Say of this machine's container how it is, and what is to be done with it."""
+def _of_container(container: ContainerStatus, note: str = "") -> Answer:
+    """Say of this machine's container how it is, with a note, and what is to be done with it."""
     name, state = container.name, container.state
     logs = f"docker logs --tail 50 {name}"
     commands = {
@@ -116,7 +116,8 @@ def _of_container(container: ContainerStatus) -> Answer:
     }
     how = "runs, the broker in it does not answer (yet)" if state == "running" else f"is {state}"
     last = f"; the last that it said: {container.log[-1]}" if container.log else ""
-    return Answer(False, f"container {name} {how}{last}", commands.get(state, [f"docker start {name}", logs]))
+    detail = f"container {name} {how}{last}{note}"
+    return Answer(False, detail, commands.get(state, [f"docker start {name}", logs]))
 
 
 def _process_there(case: Case) -> Answer:

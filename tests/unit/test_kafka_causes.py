@@ -175,6 +175,16 @@ def test_a_container_that_runs_while_the_broker_in_it_does_not(state: str, *, pr
     assert step.commands == ["docker logs --tail 50 kafka", "docker restart kafka"]
 
 
+def test_a_container_before_which_a_rule_may_be() -> None:
+    """That the broker in it does not answer may be the rule's doing, which is said."""
+    rule = dataclasses.replace(REJECT, certain=False)
+    scene = Scene(address="10.0.0.5", here=True, container=container(ports=[PUBLISHED]), filter=Look((rule,)))
+    step = cause(asked("refused", scene))
+
+    assert step.question == "process"
+    assert step.detail.endswith(f"(yet); or a rule of this machine: {rule.text}")
+
+
 @pytest.mark.parametrize(
     "ports", [["127.0.0.1:9092->9092/tcp"], ["0.0.0.0:9092->9092/udp"], ["nonsense:9092->9092/tcp"], ["9092"]]
 )
