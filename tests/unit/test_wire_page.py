@@ -98,8 +98,8 @@ def test_every_error_is_described() -> None:
         f"2 to {names.MAX_NAME} letters",
         f"`{names.RESERVED}…` are ours",
         (
-            f"Each is given {api.CONNECT:g} s for that, beside at most {dialling.RESOLVE_LIMIT:g} s to look up"
-            f" its name, and after {api.SEARCH:g} s no further one is tried"
+            f"Each is given {api.CONNECT:g} s for that, beside at most {dialling.RESOLVE_LIMIT:g} s to look"
+            f" up its name, and after {api.SEARCH:g} s no further one is tried"
         ),
         f"without a topic it is `{order.LOG_TOPIC}`",
         f"`{docker.NODE_LABEL}` (the node's `name@host:port`) and `{docker.GUEST_LABEL}`",
