@@ -25,6 +25,8 @@ from pytest_metersphere.dist.kafka.dialling import (
 
 PROBE_LIMIT = 1.5
 """Seconds for each further question."""
+HANGS_UP = "something that hangs up"
+"""What is said of one that takes connections, and ends them without a word."""
 
 _ALERT = b"\x15\x03"
 _MARKUP = (b"HTTP", b"<!DO", b"<htm", b"<HTM")
@@ -118,9 +120,7 @@ class _Stranger:
                 "check that it is the port of the broker, and that the broker is well; a proxy or tunnel in "
                 "front of a broker that is down looks like this, too",
             )
-        return self._other(
-            "not kafka", f"something that answers {heads[0]!r}" if heads else "something that hangs up"
-        )
+        return self._other("not kafka", f"something that answers {heads[0]!r}" if heads else HANGS_UP)
 
     def _other(self, kind: Kind, who: str) -> UnfitError:
         return UnfitError(

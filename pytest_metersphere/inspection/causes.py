@@ -7,60 +7,17 @@ pure; `scene` has looked.
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from pytest_metersphere.dist.kafka.brokers import join_address, split_address
+from pytest_metersphere.dist.kafka.brokers import join_address
+from pytest_metersphere.inspection.case import IN_PROPERTIES, METERSPHERE, Answer, Case
 from pytest_metersphere.inspection.firewall import opening
-from pytest_metersphere.inspection.scene import NO_WAY, STRANGERS, Scene
-from pytest_metersphere.inspection.values import Question, ServerStatus, Step
+from pytest_metersphere.inspection.listener import listener
+from pytest_metersphere.inspection.scene import STRANGERS
+from pytest_metersphere.inspection.values import ContainerStatus, Question, Step
 
-_PROPERTIES = "# in the broker's server.properties; then restart it"
-_METERSPHERE = "# when it is MeterSphere's own"
-_START = ("systemctl start kafka", f"msctl start kafka {_METERSPHERE}")
-_VARIABLE = "export PYTEST_MS_KAFKA_SECURITY_PROTOCOL"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Case:
-    """A bootstrap server, and what there is to say about it.
-
-    Attributes:
-        server: how it is.
-        brokers: where it sends its clients, and how it is there.
-        scene: what surrounds it.
-        protocol: the security protocol that is spoken with it.
-    """
-
-    server: ServerStatus
-    brokers: Sequence[ServerStatus]
-    scene: Scene
-    protocol: str = "PLAINTEXT"
-
-    @property
-    def host(self) -> str:
-        """Return its host as it was written."""
-        return split_address(self.server.address)[0]
-
-    @property
-    def port(self) -> int:
-        """Return its port."""
-        return split_address(self.server.address)[1]
-
-    @property
-    def no_way(self) -> bool:
-        """Return whether no connection to it was made."""
-        return self.server.state in NO_WAY
-
-    @property
-    def found(self) -> str:
-        """Return what was found there, without advice."""
-        return self.server.detail.partition("; ")[0]
-
-    def elsewhere(self) -> list[int]:
-        """Return the other ports of its machine on which Kafka answers."""
-        return [port for port, answer in self.scene.others.items() if answer == "kafka"]
+_START = ("systemctl start kafka", f"msctl start kafka {METERSPHERE}")
 
 
 def steps(case: Case) -> list[Step]:
@@ -70,12 +27,12 @@ def steps(case: Case) -> list[Step]:
 
 
 def _asked(case: Case) -> Iterator[Step]:
-    questions: list[tuple[Question, Callable[[Case], _Answer | None]]] = [
+    questions: list[tuple[Question, Callable[[Case], Answer | None]]] = [
         ("name", _name),
         ("process", _process),
         ("port", _port),
         ("firewall", _firewall),
-        ("listener", _listener),
+        ("listener", listener),
     ]
     for question, ask in questions:
         answer = ask(case)
@@ -91,23 +48,16 @@ def _asked(case: Case) -> Iterator[Step]:
                 return
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Answer:
-    ok: bool | None
-    detail: str
-    commands: list[str] = dataclasses.field(default_factory=list)
-
-
-def _name(case: Case) -> _Answer | None:
+def _name(case: Case) -> Answer | None:
     """Is the name known?"""
     try:
         ipaddress.ip_address(case.host)
     except ValueError:
         if case.server.state != "unknown host":
-            return _Answer(True, f"{case.host} is {case.scene.address}")
+            return Answer(True, f"{case.host} is {case.scene.address}")
         commands = [f"getent hosts {case.host}", f"echo 'ADDRESS {case.host}' >> /etc/hosts"]
         commands = [*_published(case), *commands]
-        return _Answer(False, f"nobody knows the address of {case.host}", commands)
+        return Answer(False, f"nobody knows the address of {case.host}", commands)
     return None
 
 
@@ -118,54 +68,85 @@ def _published(case: Case) -> list[str]:
     return [f"pytest --ms-kafka=127.0.0.1:{port}" for port in dict.fromkeys(ports)]
 
 
-def _process(case: Case) -> _Answer:
+def _process(case: Case) -> Answer:
     """Does the process run?"""
+    if case.publisher and case.takes_nothing and not case.stopped_here:
+        return _of_container(case.publisher, _perhaps_here(case))
     if case.server.state in STRANGERS:
-        return _Answer(False, case.found, [*_instead(case), *_of_stranger(case)])
+        return Answer(False, case.found, [*case.instead(), *_of_stranger(case)])
     if not case.no_way:
-        return _Answer(True, "Kafka answers")
+        return Answer(True, "Kafka answers")
     return _process_here(case) if case.scene.here else _process_there(case)
 
 
-def _process_here(case: Case) -> _Answer:
+def _process_here(case: Case) -> Answer:
     scene, container = case.scene, case.scene.container
     if scene.listening:
-        return _Answer(True, f"{_who(case)} listens on {_places(case)}")
+        return Answer(True, f"{_who(case)} listens on {_places(case)}")
     if container is not None and container.state != "running":
-        commands = [f"docker start {container.name}", f"docker logs --tail 50 {container.name}"]
-        last = f"; the last that it said: {container.log[-1]}" if container.log else ""
-        return _Answer(False, f"container {container.name} is {container.state}{last}", commands)
+        return _of_container(container)
     if scene.brokers:
         numbers = ", ".join(map(str, scene.brokers))
-        return _Answer(True, f"Kafka runs on this machine (process {numbers})")
+        return Answer(True, f"Kafka runs on this machine (process {numbers})")
     if container is not None:
-        return _Answer(True, f"container {container.name} runs")
+        return Answer(True, f"container {container.name} runs")
     if scene.listening is None:
-        return _Answer(None, "who listens on this machine cannot be seen")
-    return _Answer(
+        return Answer(None, "who listens on this machine cannot be seen")
+    if scene.unseen:
+        detail = (
+            f"no process of Kafka runs on this machine; a container may, that cannot be seen: {scene.unseen}"
+        )
+        return Answer(None, detail)
+    return Answer(
         False,
         f"nothing on this machine listens on port {case.port}, and no Kafka runs on it",
         list(_START),
     )
 
 
-def _process_there(case: Case) -> _Answer:
+def _of_container(container: ContainerStatus, note: str = "") -> Answer:
+    """Say of this machine's container how it is, with a note, and what is to be done with it."""
+    name, state = container.name, container.state
+    logs = f"docker logs --tail 50 {name}"
+    commands = {
+        "running": [logs, f"docker restart {name}"],
+        # the engine starts it by itself, again and again: only its words help
+        "restarting": [logs],
+        "paused": [f"docker unpause {name}", logs],
+    }
+    how = "runs, the broker in it does not answer (yet)" if state == "running" else f"is {state}"
+    last = f"; the last that it said: {container.log[-1]}" if container.log else ""
+    detail = f"container {name} {how}{last}{note}"
+    return Answer(False, detail, commands.get(state, [f"docker start {name}", logs]))
+
+
+def _process_there(case: Case) -> Answer:
     if other := case.elsewhere():
-        return _Answer(True, f"Kafka answers on port {other[0]} of {case.host}")
-    if case.server.state != "refused":
-        return _Answer(
-            None, f"cannot be seen from here; on {case.host}: docker ps, or systemctl status kafka"
-        )
-    return _Answer(
+        return Answer(True, f"Kafka answers on port {other[0]} of {case.host}")
+    if case.server.state != "refused" or case.stopped_here:
+        return Answer(None, f"cannot be seen from here; on {case.host}: docker ps, or systemctl status kafka")
+    return Answer(
         False,
-        f"{case.host} answers, and nothing listens on its port {case.port}: the broker is down, or listens"
-        " elsewhere",
+        f"{case.host} answers, and its port {case.port} refuses: the broker is down, listens elsewhere, or a"
+        f" firewall of that machine rejects{_perhaps_here(case)}",
         [
             f"ssh {case.host} docker start kafka",
             f"ssh {case.host} systemctl start kafka",
             f"ssh {case.host} ss -ltn",
+            *_opening_there(case),
         ],
     )
+
+
+def _perhaps_here(case: Case) -> str:
+    """Return what of this machine's rules may be in the way, too, or could not be read."""
+    look = case.scene.filter
+    note = f" ({look.trouble})" if look.trouble else ""
+    return f"; or a rule of this machine: {look.blocks[0].text}{note}" if look.blocks else note
+
+
+def _opening_there(case: Case) -> list[str]:
+    return [f"ssh {case.host} '{command}'" for command in opening(case.port)]
 
 
 def _of_stranger(case: Case) -> list[str]:
@@ -177,22 +158,24 @@ def _of_stranger(case: Case) -> list[str]:
     return [command if case.scene.here else f'ssh {case.host} "{command}"']
 
 
-def _port(case: Case) -> _Answer:
+def _port(case: Case) -> Answer:
     """Is the port open?"""
     if not case.no_way:
-        return _Answer(True, f"{case.server.address} takes connections")
+        return Answer(True, f"{case.server.address} takes connections")
     if case.scene.listening:
         return _bound(case)
+    if case.stopped_here and (not case.scene.here or case.publisher):
+        return Answer(None, "cannot be known: a rule of this machine answers in its place")
     if case.elsewhere() and case.server.state == "refused":
         ports = ", ".join(map(str, case.elsewhere()))
         detail = f"nothing listens on port {case.port}; Kafka answers on {ports}"
         another = _START if case.scene.here else ()
-        return _Answer(False, detail, [*_instead(case), *another])
+        return Answer(False, detail, [*case.instead(), *another])
     container = case.scene.container
     if container is not None and case.server.state == "refused":
         published = ", ".join(container.ports) or "no port"
         detail = f"nothing listens on port {case.port}; container {container.name} publishes {published}"
-        return _Answer(False, detail, [f"docker port {container.name}", f"msctl reload {_METERSPHERE}"])
+        return Answer(False, detail, [f"docker port {container.name}", f"msctl reload {METERSPHERE}"])
     if case.server.state == "refused" and case.scene.brokers:
         places = ", ".join(
             dict.fromkeys(
@@ -200,99 +183,58 @@ def _port(case: Case) -> _Answer:
             )
         )
         detail = f"nothing listens on port {case.port}; Kafka listens on {places or 'other ports'}"
-        return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {_PROPERTIES}"])
-    return _Answer(None, case.found)
+        return Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {IN_PROPERTIES}"])
+    if case.server.state == "refused" and case.scene.unseen and case.scene.listening is not None:
+        detail = f"nothing on this machine listens on port {case.port}"
+        return Answer(False, detail, ["sudo docker ps --all --filter name=kafka", *_START])
+    return Answer(None, case.found)
 
 
-def _bound(case: Case) -> _Answer:
+def _bound(case: Case) -> Answer:
     """Is it open on this address, too?"""
     serving = [each for each in case.scene.listening or () if each.serves(case.scene.address)]
     if serving:
-        return _Answer(True, f"it is bound to {_places(case)}, and so serves {case.scene.address}")
+        return Answer(True, f"it is bound to {_places(case)}, and so serves {case.scene.address}")
     detail = f"{_who(case)} listens on {_places(case)} only, not on {case.scene.address}"
-    return _Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {_PROPERTIES}"])
+    return Answer(False, detail, [f"listeners={case.protocol}://:{case.port} {IN_PROPERTIES}"])
 
 
-def _firewall(case: Case) -> _Answer:
+def _firewall(case: Case) -> Answer:
     """Does no firewall stop it?"""
     if not case.no_way:
-        return _Answer(True, "none stops the connection")
+        return Answer(True, "none stops the connection")
     look = case.scene.filter
     if look.blocks and (case.scene.here or look.blocks[0].certain):
         first = look.blocks[0]
         stops = "stops it" if first.certain else "may stop it"
         commands = list(dict.fromkeys(each.command for each in look.blocks[:3]))
-        return _Answer(False, f"a rule of this machine {stops}: {first.text}", commands)
-    note = f" ({look.trouble})" if look.trouble else ""
-    if look.blocks:
-        note = f"; or a rule of this machine: {look.blocks[0].text}{note}"
+        return Answer(False, f"a rule of this machine {stops}: {first.text}", commands)
+    note = _perhaps_here(case)
     if case.scene.here:
-        return _Answer(None, f"no rule of this machine is known to stop it{note}", ["nft list ruleset"])
+        return Answer(None, f"no rule of this machine is known to stop it{note}", ["nft list ruleset"])
     return _firewall_there(case, note)
 
 
-def _firewall_there(case: Case, note: str) -> _Answer:
+def _firewall_there(case: Case, note: str) -> Answer:
     alive = {
         port: answer for port, answer in case.scene.others.items() if answer not in ("dropped", "unreachable")
     }
     if alive:
         how = "rejected" if case.server.state == "unreachable" else "dropped"
         told = ", ".join(f"{port}: {answer}" for port, answer in alive.items())
-        return _Answer(
+        return Answer(
             False,
             f"{case.host} answers on other ports ({told}), and packets to {case.port} are {how}: a firewall"
             f" of {case.host}, or a security group in between, stops them{note}",
-            [*_instead(case), *(f"ssh {case.host} '{command}'" for command in opening(case.port))],
+            [*case.instead(), *_opening_there(case)],
         )
     tried = ", ".join(map(str, case.scene.others))
-    return _Answer(
+    return Answer(
         False,
         f"no port of {case.host} answers ({tried}): the machine is off, the address is wrong, or a firewall"
         f" stops everything{note}",
         [f"ping -c 3 {case.host}", f"ip route get {case.scene.address}"],
     )
-
-
-def _listener(case: Case) -> _Answer | None:
-    """Does the listener serve us, and send us on to where we can follow?"""
-    if case.no_way:
-        return None
-    if case.server.state != "up":
-        return _Answer(False, case.server.detail, _of_listener(case))
-    unfit = [broker for broker in case.brokers if not broker.ok]
-    if not unfit:
-        places = ", ".join(broker.address for broker in case.brokers[:5])
-        return _Answer(True, f"clients are sent on to {places}")
-    names = ", ".join(broker.address for broker in unfit[:5])
-    why = unfit[0].detail.partition("; ")[0]
-    installed = f"sed -i 's/^MS_KAFKA_HOST=.*/MS_KAFKA_HOST={case.host}/' /opt/metersphere/.env"
-    return _Answer(
-        False,
-        f"clients are sent on to {names}, which does not work from here: {why}; they must be sent to an"
-        " address that this machine and all nodes reach",
-        [
-            f"advertised.listeners={case.protocol}://{case.server.address} {_PROPERTIES}",
-            f"{installed} && msctl reload {_METERSPHERE}",
-        ],
-    )
-
-
-def _of_listener(case: Case) -> list[str]:
-    login = "SASL_SSL" if case.protocol.endswith("SSL") else "SASL_PLAINTEXT"
-    commands = {
-        "tls expected": [f"{_VARIABLE}={'SASL_SSL' if case.protocol.startswith('SASL') else 'SSL'}"],
-        "tls not expected": [
-            f"{_VARIABLE}={'SASL_PLAINTEXT' if case.protocol.startswith('SASL') else 'PLAINTEXT'}"
-        ],
-        "login expected": [f"{_VARIABLE}={login}"],
-        "login not expected": [f"{_VARIABLE}={'SSL' if case.protocol.endswith('SSL') else 'PLAINTEXT'}"],
-        "controller": _instead(case),
-    }
-    return commands.get(case.server.state, [])
-
-
-def _instead(case: Case) -> list[str]:
-    return [f"pytest --ms-kafka={join_address(case.host, port)}" for port in case.elsewhere()]
 
 
 def _who(case: Case) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
+from pytest_metersphere.inspection.gathering import gathered
 from pytest_metersphere.inspection.redaction import without_secrets
 from pytest_metersphere.inspection.values import ContainerStatus, HostStatus
 from pytest_metersphere.reports.text import clipped, one_line
+from pytest_metersphere.units import format_duration
 
 if TYPE_CHECKING:
-    from pytest_metersphere.dist.node.docker_look import Seen
+    from pytest_metersphere.dist.node.docker_look import Glance, Seen
 
 PARTS = (
     "kafka",
@@ -28,28 +31,60 @@ PARTS = (
 LINES = 10
 """Last lines of each that are kept."""
 
-_LIMIT = 5.0
+LOOK_LIMIT = 10.0
+"""Seconds for all of it."""
+
+_CALL_LIMIT = 5.0
 _LONGEST_LINE = 300
+_LONGEST_READ = 2_000
+_ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def host_status() -> HostStatus:
     """Look at the containers with these names; nothing is changed."""
     if os.name != "posix":
-        return HostStatus(docker=None, detail="containers are looked at on Linux and macOS only")
+        detail = "containers are looked at on Linux and macOS only"
+        return HostStatus(docker=None, detail=detail, unseen=True)
     # the SDK is imported only where it is used
-    from pytest_metersphere.dist.node.docker_client import DockerTrouble, NoDocker, engine_host
-    from pytest_metersphere.dist.node.docker_look import look
+    from pytest_metersphere.dist.node.docker_client import engine_host
+    from pytest_metersphere.dist.node.docker_look import Glance
 
     host = engine_host()
     if "unix://" not in host:
-        return HostStatus(docker=None, detail=f"DOCKER_HOST={host} is no Docker Engine of this machine")
+        detail = f"DOCKER_HOST={host} is no Docker Engine of this machine"
+        return HostStatus(docker=None, detail=detail, unseen=True)
+    glance = Glance()
+    detail, unseen = _looked(host, glance)
+    found = [_described(each) for each in sorted(glance.found, key=lambda each: each.name)]
+    return HostStatus(docker=glance.version or None, detail=detail, unseen=unseen, containers=found)
+
+
+def _looked(host: str, glance: Glance) -> tuple[str, bool]:
+    """Return why not all could be looked at, empty when it could; and whether there may be more."""
+    from pytest_metersphere.dist.node.docker_client import DockerTrouble, NoDocker
+    from pytest_metersphere.dist.node.docker_look import look
+
+    def visit(into: Glance) -> bool:
+        look(PARTS, LINES, _CALL_LIMIT, into)
+        return True
+
     try:
-        version, found = look(PARTS, LINES, _LIMIT)
+        if gathered(visit, [glance], LOOK_LIMIT) == [True]:
+            return "", False
     except NoDocker as error:
-        return HostStatus(docker=None, detail=f"no Docker Engine answers on {host} ({error.reason})")
+        return _no_docker(host, error.reason, error.errno), error.errno not in _ABSENT
     except DockerTrouble as error:
-        return HostStatus(docker=None, detail=str(error))
-    return HostStatus(docker=version, containers=[_described(each) for each in found])
+        return str(error), True
+    limit = format_duration(LOOK_LIMIT)
+    return f"the Docker Engine on {host} did not come to the end of its answers within {limit}", True
+
+
+def _no_docker(host: str, reason: str, number: int | None) -> str:
+    """Return why nobody answers, and what to do."""
+    if number in (errno.EACCES, errno.EPERM):
+        return f"this user may not ask Docker on {host}: use sudo, or: sudo usermod -aG docker $USER"
+    start = "; if it is installed: systemctl start docker" if number in _ABSENT else ""
+    return f"no Docker Engine answers on {host} ({reason}){start}"
 
 
 def _described(seen: Seen) -> ContainerStatus:
@@ -62,8 +97,14 @@ def _described(seen: Seen) -> ContainerStatus:
         ok=not detail,
         detail=detail,
         ports=list(seen.ports),
-        log=[clipped(without_secrets(one_line(line)), _LONGEST_LINE) for line in seen.output.splitlines()],
+        log=[_line(line) for line in seen.output.splitlines()[-LINES:]],
     )
+
+
+def _line(line: str) -> str:
+    """Return a line of a log as it may be shown; what is beyond that is not even looked through."""
+    read = one_line(clipped(line, _LONGEST_READ))
+    return clipped(without_secrets(clipped(read, _LONGEST_READ)), _LONGEST_LINE)
 
 
 def _trouble(seen: Seen) -> str:

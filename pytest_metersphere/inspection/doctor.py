@@ -18,7 +18,8 @@ from pytest_metersphere.dist.nodes import Node, in_parallel
 from pytest_metersphere.dist.pool import NodeSpec, Pool
 from pytest_metersphere.dist.wire import Check, KafkaAccess
 from pytest_metersphere.errors import PreflightError
-from pytest_metersphere.inspection.causes import Case, steps
+from pytest_metersphere.inspection.case import Case
+from pytest_metersphere.inspection.causes import steps
 from pytest_metersphere.inspection.containers import host_status
 from pytest_metersphere.inspection.gathering import gathered
 from pytest_metersphere.inspection.kafka import servers_and_brokers
@@ -56,7 +57,7 @@ def examine(target: Target) -> DoctorReport:
     report = DoctorReport(
         schema=DOCTOR_SCHEMA,
         version=__version__,
-        ok=all(each.ok for each in host.containers) if target.empty else well,
+        ok=host.ok if target.empty else well,
         pool=target.pool.name if target.pool else None,
         kafka=list(target.kafka.servers) if target.kafka else None,
         checks=findings,
@@ -73,10 +74,9 @@ def _kafka_findings(access: KafkaAccess) -> list[Finding]:
 def _steps(access: KafkaAccess, host: HostStatus) -> list[Step]:
     """Return why Kafka cannot be used, for each bootstrap server of which it cannot."""
     servers, brokers = servers_and_brokers(access)
-    container = next((each for each in host.containers if each.name == "kafka"), None)
 
     def of(server: ServerStatus) -> list[Step]:
-        scene = scene_of(access, server, container)
+        scene = scene_of(access, server, host)
         return steps(Case(server, brokers, scene, access.security_protocol))
 
     return [step for found in in_parallel(of, servers[:MOST_SERVERS]) for step in found]

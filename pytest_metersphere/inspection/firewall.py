@@ -11,8 +11,10 @@ import msgspec
 
 from pytest_metersphere.inspection import iptables, nftables
 from pytest_metersphere.inspection.rules import Block, Chain, Connection, blocks
+from pytest_metersphere.reports.text import clipped, one_line
 
 _LIMIT = 5.0
+_LONGEST_WORDS = 300
 _FIREWALLD = ("firewalld", "_ZONES", " IN_", " FWDI_")
 _UFW = (" ufw-", " ufw6-")
 
@@ -40,15 +42,18 @@ def opening(port: int) -> list[str]:
 
 
 def look(connection: Connection) -> Look:
-    """Read the rules of iptables and of nftables, whichever of them there are."""
-    troubles, found = [], []
+    """Read the rules of iptables and of nftables, whichever of them there are, up to a certain answer."""
+    troubles: list[str] = []
+    found: list[Block] = []
     for read in (_iptables, _nftables):
         try:
-            found = blocks(read(connection), connection)
+            found += blocks(read(connection), connection)
         except _Unreadable as error:
             troubles.append(str(error))
-        if found:
+        if any(each.certain for each in found):
+            # nft shows most rules of iptables once more
             break
+    found.sort(key=lambda each: not each.certain)
     return Look(tuple(managed(each, connection.port) for each in found), "; ".join(troubles))
 
 
@@ -90,8 +95,11 @@ def _said(program: str, *arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _Unreadable(f"`{command}` does not answer: {error}") from None
-    if done.returncode != 0:
+    if done.returncode != 0 and os.geteuid() != 0:
         raise _Unreadable(f"this user may not read the rules, try: sudo {command}")
+    if done.returncode != 0:
+        said = clipped(one_line(done.stderr), _LONGEST_WORDS) or f"exit code {done.returncode}"
+        raise _Unreadable(f"`{command}` fails: {said}")
     return done.stdout
 
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_metersphere.dist.kafka.dialling import Address, on_port
+
 PROC = Path("/proc")
 
 _LISTENING = "0A"
@@ -54,11 +56,11 @@ class Process:
     name: str
 
 
-def is_here(address: str) -> bool:
-    """Return whether an address is one of this machine's."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def is_here(address: Address) -> bool:
+    """Return whether an address, whatever its port, is one of this machine's."""
+    family = socket.AF_INET if len(address) == 2 else socket.AF_INET6
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.bind((address, 0))
+        sock.bind(on_port(address, 0))
         return True
     return False
 

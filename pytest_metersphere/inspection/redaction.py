@@ -14,7 +14,7 @@ SHORTEST = 4
 _FREE_TEXTS = {"detail", "hint", "problems", "version", "python", "commands", "log", "image", "group"}
 _NAMED = re.compile(
     r"""(?ix) ( (?:passw(?:or)?d|passwd|pwd|secret|token|credential|api[-_]?key|access[-_]?key) [\w.-]*
-    ["']? \s* [:=] \s* ) (?: "[^"]*" | '[^']*' | (?:bearer\s+|basic\s+)? [^\s"',;&]+ )"""
+    ["']? \s* [:=] \s* ) (?: "[^"]*(?:"|$) | '[^']*(?:'|$) | (?:bearer\s+|basic\s+)? [^\s"',;&]+ )"""
 )
 _LOGIN = re.compile(r"(?i)(authorization\W{1,4}\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
 _OPTION = re.compile(r"(?i)(\s--?[\w-]*(?:pass|password|token|secret|key)\s+)[^\s-]\S*")

@@ -25,7 +25,7 @@ def status_of(target: Target) -> StatusReport:
     report = StatusReport(
         schema=STATUS_SCHEMA,
         version=__version__,
-        ok=all(each.ok for each in host.containers) if target.empty else well,
+        ok=host.ok if target.empty else well,
         pool=target.pool.name if target.pool else None,
         nodes=nodes,
         kafka=kafka,

@@ -195,6 +195,7 @@ def _host_lines(host: HostStatus | None, width: int | None) -> Iterator[str]:
     yield f"this machine (Docker {one_line(host.docker or '')})"
     rows = known([_container_row(each) for each in host.containers], ("health", "ports"))
     yield from table(rows, width, ("ports", "image"))
+    yield from notes([("this machine", host.detail)], width)
     for each in host.containers:
         yield from notes([(f"container {each.name}", each.detail)], width)
         if not each.ok or each.name in _TALKATIVE:
@@ -228,4 +229,7 @@ def _unwell(report: StatusReport) -> Iterator[str]:
 
 
 def _unwell_containers(host: HostStatus | None) -> Iterator[str]:
-    return (f"container {each.name}" for each in (host.containers if host else ()) if not each.ok)
+    if host is not None:
+        yield from (f"container {each.name}" for each in host.containers if not each.ok)
+        if host.unseen:
+            yield "Docker"

@@ -184,13 +184,20 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         docker: version of its Docker Engine, None without one.
-        detail: why its containers could not be looked at; empty when they could.
+        detail: why its containers, or some of them, could not be looked at; empty when they could.
         containers: those with names of MeterSphere's parts, by name.
+        unseen: whether there may be others, which could not be looked at.
     """
 
     docker: str | None
     detail: str = ""
     containers: list[ContainerStatus] = []
+    unseen: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Return whether all its containers are well, as far as there are any."""
+        return not self.unseen and all(each.ok for each in self.containers)
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):

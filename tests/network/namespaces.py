@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,20 @@ class Machine:
             yield
         finally:
             _ip("-n", self.name, "route", "del", "blackhole", address)
+
+    @contextlib.contextmanager
+    def listening(self, address: str, port: int) -> Iterator[None]:
+        """Have somebody there who takes connections, and says nothing."""
+        script = (
+            f"import socket, sys; s = socket.create_server(({address!r}, {port})); print(flush=True);"
+            " sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [*self.prefix, sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n"
+            yield
 
     @contextlib.contextmanager
     def filtering(self, *commands: str) -> Iterator[None]:

@@ -114,6 +114,43 @@ def test_the_rule_is_on_the_machine_where_doctor_runs(
     assert report_of(opened).steps == []
 
 
+def test_a_name_with_two_addresses(folder: Path, machine: Machine, tmp_path: Path) -> None:
+    """Nothing listens on the first, and a rule stops the second: that rule is named."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("::1 twofold\n127.0.0.1 twofold\n")
+    # `ip netns exec` gives what it runs its own mounts
+    prefix = (*machine.prefix, "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
+    drop = "iptables -A INPUT -p tcp --dport 9092 -j DROP"
+    with machine.listening("127.0.0.1", 9092), machine.filtering(drop):
+        done = run_command("doctor", "--kafka=twofold:9092", "--json", folder=folder, prefix=prefix)
+    report = report_of(done)
+    step = cause(report)
+
+    assert report.steps[0].detail == "twofold is 127.0.0.1", done.text
+    assert step.question == "firewall"
+    assert "-A INPUT -p tcp -m tcp --dport 9092 -j DROP" in step.detail
+
+
+def test_a_rule_that_stops_it_behind_one_that_may(folder: Path, machine: Machine, far_kafka: str) -> None:
+    """What iptables may do does not hide what nftables does: that command comes first, and helps."""
+    port = far_kafka.rpartition(":")[2]
+    chain = "nft add chain inet firewall out '{ type filter hook output priority 0; policy accept; }'"
+    options = ["doctor", f"--kafka={far_kafka}", "--json"]
+    with machine.filtering(
+        f"iptables -A OUTPUT -p tcp --dport {port} -m mark --mark 7 -j DROP",
+        "nft add table inet firewall",
+        chain,
+        f"nft add rule inet firewall out tcp dport {port} drop",
+    ):
+        closed = run_command(*options, folder=folder, prefix=machine.prefix)
+        step = cause(report_of(closed))
+        machine.type(step.commands[0])
+        opened = run_command(*options, folder=folder, prefix=machine.prefix)
+
+    assert step.detail == f"a rule of this machine stops it: inet firewall out: tcp dport {port} drop"
+    assert opened.code == 0, opened.text
+
+
 def test_packets_may_not_leave(folder: Path, machine: Machine, far_kafka: str) -> None:
     """A policy stops what no rule accepts; the command lets this port through, and no other."""
     chain = "nft add chain inet firewall out '{ type filter hook output priority 0; policy drop; }'"
@@ -127,6 +164,38 @@ def test_packets_may_not_leave(folder: Path, machine: Machine, far_kafka: str) -
     assert (step.question, closed.code) == ("firewall", 1)
     assert "the policy of inet firewall out" in step.detail
     assert opened.code == 0, opened.text
+
+
+@pytest.mark.parametrize("how", ["REJECT", "REJECT --reject-with tcp-reset"])
+def test_a_rule_refuses_in_place_of_the_broker(
+    how: str, folder: Path, machine: Machine, far_kafka: str
+) -> None:
+    """It looks as if nothing listened there; the rule of this machine is named all the same."""
+    port = far_kafka.rpartition(":")[2]
+    options = ["doctor", f"--kafka={far_kafka}", "--json"]
+    with machine.filtering(f"iptables -A OUTPUT -p tcp --dport {port} -j {how}"):
+        closed = run_command(*options, folder=folder, prefix=machine.prefix)
+        step = cause(report_of(closed))
+        machine.type(step.commands[0])
+        opened = run_command(*options, folder=folder, prefix=machine.prefix)
+
+    assert (step.question, closed.code) == ("firewall", 1)
+    assert mentions(step.detail, "a rule of this machine stops it", "REJECT")
+    assert opened.code == 0, opened.text
+
+
+def test_a_firewall_there_refuses_in_place_of_the_broker(
+    folder: Path, kafka_machine: Machine, far_kafka: str
+) -> None:
+    """From elsewhere that cannot be told from a broker that is down: both are named, with what helps."""
+    port = far_kafka.rpartition(":")[2]
+    with kafka_machine.filtering(f"iptables -A INPUT -p tcp --dport {port} -j REJECT"):
+        done = run_command("doctor", f"--kafka={far_kafka}", "--json", folder=folder)
+    step = cause(report_of(done))
+
+    assert (step.question, done.code) == ("process", 1)
+    assert mentions(step.detail, "the broker is down", "a firewall of that machine rejects")
+    assert f"ssh {kafka_machine.address} 'ufw allow {port}/tcp'" in step.commands
 
 
 def test_the_broker_is_down(
@@ -149,7 +218,9 @@ def test_the_broker_is_down(
     assert step.commands[0] == "systemctl start kafka"
     step = cause(report_of(here))
     assert (here.code, step.question) == (1, "process")
-    assert mentions(step.detail, f"nothing listens on its port {own.port}", "the broker is down")
+    assert mentions(
+        step.detail, f"its port {own.port} refuses", "the broker is down", "a firewall of that machine"
+    )
     assert step.commands[0] == f"ssh {machine.address} docker start kafka"
     assert up.code == 0, up.text
 

@@ -184,7 +184,9 @@ def test_a_machine_with_nothing_installed(folder: Path) -> None:
     done = run_command("doctor", f"--kafka={dead}", folder=folder, env=bare)
     local = run_command("status", "--pool=local=3", folder=folder, env=bare)
 
-    line = "this machine: no Docker Engine answers on unix:///nowhere/docker.sock (No such file or directory)"
+    line = (
+        "this machine: no Docker Engine answers on unix:///nowhere/docker.sock (No such file or directory);"
+    )
     assert (done.code, local.code) == (1, 0), done.text
     assert (done.out.count("Docker"), local.out.count("Docker")) == (1, 1)
     assert line in done.out

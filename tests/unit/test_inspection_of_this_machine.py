@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_metersphere.dist.kafka.survey import Backlog, Copies, backlogs, default_retention, holdings
-from pytest_metersphere.inspection import machine
+from pytest_metersphere.inspection import containers, machine
 from pytest_metersphere.inspection.containers import host_status
 from pytest_metersphere.inspection.redaction import without_secrets
+from tests.fakes.docker_engine import ENDLESS, fake_engine
 
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc, which Linux has")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a folder for sockets, whose names may not be long; every user may enter it."""
+    with tempfile.TemporaryDirectory(prefix="ms-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Take root's rights from this process, and everybody's to the socket."""
+    (folder / "docker.sock").chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @linux
@@ -40,8 +64,8 @@ def test_a_socket_and_whose_it_is(address: str) -> None:
 
 def test_which_addresses_are_this_machines() -> None:
     """Loopback is, one that is set aside for documentation is not."""
-    assert machine.is_here("127.0.0.1")
-    assert not machine.is_here("192.0.2.1")
+    assert machine.is_here(("127.0.0.1", 9092))
+    assert not machine.is_here(("192.0.2.1", 9092))
 
 
 def test_where_there_is_no_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +128,7 @@ def test_other_words_stay(line: str) -> None:
     [
         (
             "unix:///nowhere/docker.sock",
-            "no Docker Engine answers on unix:///nowhere/docker.sock (No such file",
+            "no Docker Engine answers on unix:///nowhere/docker.sock (No such file or directory); if it is",
         ),
         ("tcp://10.0.0.5:2375", "DOCKER_HOST=tcp://10.0.0.5:2375 is no Docker Engine of this machine"),
     ],
@@ -117,6 +141,61 @@ def test_a_machine_without_docker(host: str, words: str, monkeypatch: pytest.Mon
     assert (found.docker, found.containers) == (None, [])
     assert found.detail.startswith(words)
     assert "\n" not in found.detail
+
+
+def test_an_engine_that_does_not_run(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket is there, and nobody behind it: there are no containers, and it is to be started."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(short_folder / "docker.sock"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{short_folder}/docker.sock")
+    found = host_status()
+
+    assert (found.docker, found.unseen) == (None, False)
+    assert found.detail.endswith("(Connection refused); if it is installed: systemctl start docker")
+
+
+def test_a_user_who_may_not_ask_docker(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told how to be one who may; that there are no containers is not said."""
+    with fake_engine(short_folder, {}) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        with as_nobody(short_folder):
+            found = host_status()
+
+    assert (found.docker, found.unseen, found.ok) == (None, True, False)
+    assert found.detail == (
+        f"this user may not ask Docker on {host}: use sudo, or: sudo usermod -aG docker $USER"
+    )
+
+
+def test_what_was_found_before_docker_lost_itself(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that never ends is not waited for; the containers before it are told of."""
+    monkeypatch.setattr(containers, "LOOK_LIMIT", 2.0)
+    with fake_engine(short_folder, {"kafka": "started", ENDLESS: "", "zookeeper": "later"}) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        found = host_status()
+
+    assert found.detail == f"the Docker Engine on {host} did not come to the end of its answers within 2 s"
+    assert [(each.name, each.log) for each in found.containers] == [("kafka", ["started"])]
+    assert (found.docker, found.unseen, found.ok) == ("28.0", True, False)
+
+
+@pytest.mark.timeout(60)
+def test_a_line_without_end(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its beginning is looked through for secrets, as looking through all of it would take hours."""
+    endless = "password=geheim " + "token" * 400_000
+    with fake_engine(short_folder, {"kafka": f"{endless}\nlast"}) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        (kafka,) = host_status().containers
+
+    assert kafka.log[0].startswith("password=*** tokentoken")
+    assert [len(line) for line in kafka.log] == [300, 4]
+
+
+def test_a_secret_whose_end_is_cut_off() -> None:
+    """It is one still."""
+    assert without_secrets('password="ge heim') == "password=***"
 
 
 def test_what_a_broker_holds() -> None:

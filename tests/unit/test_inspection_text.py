@@ -251,6 +251,21 @@ def test_the_containers_of_this_machine() -> None:
     assert list(status_lines(beside, None))[-1] == "all is well"
 
 
+def test_containers_of_which_not_all_could_be_looked_at() -> None:
+    """That is said beside those that could, and alone it is not well."""
+    host = HostStatus(docker="28", detail="no end", unseen=True, containers=HOST.containers[2:])
+    report = msgspec.structs.replace(status(), host=host, ok=host.ok)
+
+    assert list(status_lines(report, None)) == [
+        "this machine (Docker 28)",
+        "container  state    image",
+        "redis      running  redis:7",
+        "  this machine: no end",
+        "",
+        "not well: Docker",
+    ]
+
+
 def test_a_machine_without_containers_is_one_line() -> None:
     """Whatever is missing."""
     reasons = [HostStatus(docker=None, detail="no Docker Engine answers"), HostStatus(docker="20.10.24")]

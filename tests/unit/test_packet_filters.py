@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,21 @@ def by_nft(
 def by_iptables(listing: str, at: Connection = HERE) -> list[Block]:
     """Return what stops a connection by what `iptables -S` prints."""
     return blocks(iptables.chains(listing, "iptables", at), at)
+
+
+def by_tools(patch: pytest.MonkeyPatch, folder: Path, *, iptables: str, nft: str) -> None:
+    """Let there be only tools that print this; `nft` is what it prints as JSON, empty for no rules."""
+    listing = "x" if nft else ""
+    for name, text in (("rules", iptables), ("ruleset", nft), ("listing", listing)):
+        (folder / name).write_text(text)
+    scripts = {
+        "iptables": f"cat {folder}/rules",
+        "nft": f"[ $1 = -a ] && cat {folder}/listing || cat {folder}/ruleset",
+    }
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    patch.setenv("PATH", f"{folder}:/bin:/usr/bin")
 
 
 @pytest.mark.parametrize(
@@ -291,13 +308,44 @@ def test_rules_that_are_not_understood_are_told(
     ruleset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tool of another time may print something else: then the rules count as not read."""
-    (tmp_path / "ruleset").write_text(ruleset)
-    for name, script in (("nft", f"[ $1 = -a ] && echo x || cat {tmp_path}/ruleset"), ("iptables", "exit 4")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    by_tools(monkeypatch, tmp_path, iptables="", nft=ruleset)
     look = firewall.look(HERE)
 
     assert look.blocks == ()
-    assert "this user may not read the rules, try: sudo iptables -S" in look.trouble
-    assert "prints what is not understood here" in look.trouble
+    assert look.trouble == "`nft -j list ruleset` prints what is not understood here"
+
+
+@pytest.mark.parametrize(
+    ("user", "says", "told"),
+    [
+        (1000, "You must be root", "this user may not read the rules, try: sudo iptables -S"),
+        (0, "Table does not exist\nInsmod?", "`iptables -S` fails: Table does not exist Insmod?"),
+        (0, "", "`iptables -S` fails: exit code 4"),
+    ],
+)
+def test_rules_that_cannot_be_read(
+    user: int, says: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root is not sent to sudo: what the tool said is quoted."""
+    by_tools(monkeypatch, tmp_path, iptables="", nft="")
+    (tmp_path / "iptables").write_text(f"#!/bin/sh\ncat >&2 <<END\n{says}\nEND\nexit 4\n")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+
+    assert firewall.look(HERE).trouble == told
+
+
+def test_a_certain_rule_of_nftables_behind_an_uncertain_one_of_iptables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certain one is told first, and the other one, too."""
+    chain = {"family": "inet", "table": "f", "name": "out", "type": "filter", "hook": "output"}
+    rule = {"family": "inet", "table": "f", "chain": "out", "handle": 7, "expr": DROP}
+    ruleset = msgspec.json.encode({"nftables": [{"chain": chain | {"policy": "accept"}}, {"rule": rule}]})
+    perhaps = "-A OUTPUT -p tcp -m tcp --dport 9092 -m limit --limit 1/sec -j DROP"
+    by_tools(monkeypatch, tmp_path, iptables=f"-P OUTPUT ACCEPT\n{perhaps}", nft=ruleset.decode())
+    found = firewall.look(AWAY).blocks
+
+    assert [(each.certain, each.command.partition(" ")[0]) for each in found] == [
+        (True, "nft"),
+        (False, "iptables"),
+    ]

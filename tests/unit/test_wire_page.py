@@ -11,6 +11,7 @@ from aiohttp import web
 
 from docs import generate, wire_types
 from pytest_metersphere.dist import signing, wire
+from pytest_metersphere.dist.kafka import dialling
 from pytest_metersphere.dist.kafka.delivery import CHECK_KEY
 from pytest_metersphere.dist.node import config, docker, service
 from pytest_metersphere.dist.node.metersphere_api import api, guests, lines, names, order
@@ -96,7 +97,10 @@ def test_every_error_is_described() -> None:
         f"`NAME=value` has {order.MAX_VARIABLE - 1:,} bytes",
         f"2 to {names.MAX_NAME} letters",
         f"`{names.RESERVED}…` are ours",
-        f"each is given {api.CONNECT:g} s and all {api.SEARCH:g} s",
+        (
+            f"Each is given {api.CONNECT:g} s for that, beside at most {dialling.RESOLVE_LIMIT:g} s to look"
+            f" up its name, and after {api.SEARCH:g} s no further one is tried"
+        ),
         f"without a topic it is `{order.LOG_TOPIC}`",
         f"`{docker.NODE_LABEL}` (the node's `name@host:port`) and `{docker.GUEST_LABEL}`",
         f"`REPORT_ID none 0 {lines.NO_MEMORY}`",

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from pytest_metersphere.units import format_duration
 
@@ -35,10 +35,11 @@ Kind = Literal[
     "mechanism",
     "login refused",
 ]
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""As sockets take it: an IPv6 one has the interface with it, without which link-local ones lead nowhere."""
 T = TypeVar("T")
 
-_NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
+_NOT_TRIED = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
 
 class UnfitError(Exception):
@@ -72,23 +73,42 @@ def resolve(place: str, host: str, port: int) -> list[Address]:
     except TimeoutError:
         limit = format_duration(RESOLVE_LIMIT)
         raise _unknown(place, f"was not resolved within {limit}", "check this machine's DNS") from None
-    return [(str(address[0]), port) for _, _, _, _, address in found]
+    internet = (socket.AF_INET, socket.AF_INET6)
+    return [cast(Address, address) for family, _, _, _, address in found if family in internet]
+
+
+def on_port(address: Address, port: int) -> Address:
+    """Return the same address with another port."""
+    return (address[0], port) if len(address) == 2 else (address[0], port, *address[2:])
 
 
 def connect(place: str, addresses: Sequence[Address], limit: float = CONNECT_LIMIT) -> socket.socket:
     """Return a connection to the first of the addresses that takes one.
 
     Raises:
-        UnfitError: refused, dropped or unreachable.
+        UnfitError: refused, dropped or unreachable: the last of them that this machine has a way to.
     """
     deadline = time.monotonic() + limit
-    trouble: OSError = TimeoutError()
+    trouble: OSError | None = None
     for address in addresses:
         try:
-            return socket.create_connection(address, timeout=max(0.1, deadline - time.monotonic()))
+            return _connected(address, max(0.1, deadline - time.monotonic()))
         except OSError as error:
-            trouble = error
-    raise _not_connected(place, trouble, limit)
+            # a machine without IPv6 says nothing about the broker by not trying its IPv6 address
+            if trouble is None or trouble.errno in _NOT_TRIED or error.errno not in _NOT_TRIED:
+                trouble = error
+    raise _not_connected(place, trouble or TimeoutError(), limit)
+
+
+def _connected(address: Address, limit: float) -> socket.socket:
+    sock = socket.socket(socket.AF_INET if len(address) == 2 else socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(limit)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def secure(sock: socket.socket, context: ssl.SSLContext, host: str, limit: float) -> ssl.SSLSocket:
@@ -131,16 +151,17 @@ def _not_connected(place: str, error: OSError, limit: float) -> UnfitError:
             f"{place}: the connection was refused, nothing listens there",
             "start the broker, or correct its port",
         )
-    if error.errno in _NO_ROUTE:
+    if isinstance(error, TimeoutError):
         return UnfitError(
-            "unreachable",
-            f"{place}: there is no way to it from this machine ({error.strerror})",
-            "check the address, and the network of this machine",
+            "dropped",
+            f"{place}: no answer to the connection within {format_duration(limit)}, as if a firewall"
+            " dropped it",
+            "check the address, and that a firewall or security group lets this machine through",
         )
     return UnfitError(
-        "dropped",
-        f"{place}: no answer to the connection within {format_duration(limit)}, as if a firewall dropped it",
-        "check the address, and that a firewall or security group lets this machine through",
+        "unreachable",
+        f"{place}: there is no way to it from this machine ({error.strerror or error})",
+        "check the address, and the network of this machine",
     )
 
 

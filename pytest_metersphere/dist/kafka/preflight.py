@@ -130,7 +130,7 @@ def _visit(access: KafkaAccess, host: str, port: int) -> _Visit:
     what = "is resolved"
     try:
         addresses = resolve(place, host, port)
-        steps.passed(what, ", ".join(dict.fromkeys(address for address, _ in addresses)))
+        steps.passed(what, ", ".join(dict.fromkeys(address[0] for address in addresses)))
         what = "answers as Kafka"
         with broker(host, port, addresses, tls_context(access) if access.tls else None) as found:
             steps.passed(what, "with TLS" if access.tls else "without TLS")

@@ -24,14 +24,16 @@ class NoDocker(DockerTrouble):
 
     Attributes:
         reason: why, in a few words.
+        errno: number of the system's error, None when it was another.
     """
 
-    def __init__(self, host: str, reason: str) -> None:
+    def __init__(self, host: str, reason: str, number: int | None = None) -> None:
         super().__init__(
             f"Docker does not answer on {host}: {reason}; start it (systemctl start docker),"
             " and let the user of this node speak to it (usermod -aG docker), or set DOCKER_HOST"
         )
         self.reason = reason
+        self.errno = number
 
 
 def engine_host() -> str:
@@ -48,7 +50,7 @@ def connected(host: str, limit: float) -> Iterator[docker.DockerClient]:
             " run the node-controller there, or name a socket: unix:///var/run/docker.sock"
         )
     try:
-        _knock(host)
+        _knock(host, limit)
         with contextlib.closing(docker.DockerClient(base_url=host, timeout=int(limit))) as client:
             yield client
     except APIError as error:
@@ -56,19 +58,26 @@ def connected(host: str, limit: float) -> Iterator[docker.DockerClient]:
     except DockerTrouble:
         raise
     except (DockerException, OSError) as error:
-        raise NoDocker(host, _reason(error)) from error
+        innermost = _innermost(error)
+        number = innermost.errno if isinstance(innermost, OSError) else None
+        raise NoDocker(host, _reason(innermost), number) from error
 
 
-def _knock(host: str) -> None:
+def _knock(host: str, limit: float) -> None:
     """Connect once (OSError when nobody is there): the SDK wraps the reason, and leaves its socket open."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(CALL_LIMIT)
+        sock.settimeout(limit)
         sock.connect(host.removeprefix("http+").removeprefix("unix://"))
 
 
-def _reason(error: BaseException) -> str:
-    """Return the innermost reason of an error of the SDK, in one line."""
+def _innermost(error: BaseException) -> BaseException:
+    """Return what an error of the SDK comes from."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error in one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]

@@ -40,29 +40,41 @@ class Seen:
     output: str
 
 
-def look(names: Collection[str], lines: int, limit: float) -> tuple[str, list[Seen]]:
-    """Return the engine's version, and of these names the containers that there are; nothing is changed.
+@dataclasses.dataclass(slots=True)
+class Glance:
+    """What was found up to now; it grows while `look` is under way.
+
+    Attributes:
+        version: the engine's version; empty before it has said so.
+        found: the containers, in the engine's order.
+    """
+
+    version: str = ""
+    found: list[Seen] = dataclasses.field(default_factory=list)
+
+
+def look(names: Collection[str], lines: int, limit: float, into: Glance) -> None:
+    """Find the engine's version, and of these names the containers that there are; nothing is changed.
 
     Args:
         names: their names, to the letter.
         lines: last lines of their output to return.
-        limit: seconds that a call to the engine may take.
+        limit: seconds that a call to the engine may take; one that answers byte by byte takes longer.
+        into: takes what is found, at once.
 
     Raises:
         NoDocker: there is no engine.
         DockerTrouble: it refuses.
     """
     with connected(engine_host(), limit) as client:
-        version = str(client.version().get("Version", "unknown"))
-        found = []
+        into.version = str(client.version().get("Version", "unknown"))
         for summary in client.api.containers(all=True):
             # a linked container has more names, each with its owner's before it
             given = summary.get("Names") or ()
             own = next((name[1:] for name in given if name.count("/") == 1), "")
             if own in names:
                 with contextlib.suppress(NotFound):
-                    found.append(_seen(client, summary["Id"], own, lines))
-        return version, sorted(found, key=lambda each: each.name)
+                    into.found.append(_seen(client, summary["Id"], own, lines))
 
 
 def _seen(client: docker.DockerClient, identity: str, name: str, lines: int) -> Seen:
