@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pytest_metersphere.dist.kafka.client.consumer import Offsets
 from pytest_metersphere.dist.wire import KafkaAccess
@@ -20,6 +21,12 @@ MOST = 5000
 
 _GROUP = "pytest-metersphere"
 """It wants the name of a group, though none is ever joined."""
+_NO_LEADER_YET = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
+_PAUSE = 0.1
 _NOWHERE = logging.getLogger(__name__)
 _NOWHERE.disabled = True
 
@@ -49,13 +56,23 @@ class ConfluentConsumer:
 
     def end_offsets(self) -> dict[int, int]:
         """Return where the next records will be."""
+        deadline = time.monotonic() + self._limit
         with _told():
-            return {
-                number: self._consumer.get_watermark_offsets(
-                    TopicPartition(self._topic, number), timeout=self._limit
-                )[1]
-                for number in self._partitions
-            }
+            return {number: self._end(number, deadline) for number in self._partitions}
+
+    def _end(self, number: int, deadline: float) -> int:
+        """Return where a partition ends; one that is just made, or moved, gets time to have a leader."""
+        while True:
+            left = max(_PAUSE, deadline - time.monotonic())
+            try:
+                place = TopicPartition(self._topic, number)
+                end: int = self._consumer.get_watermark_offsets(place, timeout=left)[1]
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return end
 
     def start_at(self, offsets: Offsets) -> None:
         """Read from these offsets on; partitions without one are not read."""
