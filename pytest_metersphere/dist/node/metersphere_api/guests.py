@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import logging
 import signal
@@ -155,7 +156,11 @@ class Guests:
         Raises:
             DockerTrouble: Docker does not do it.
         """
-        guest = self._guests.get(name) or await self._adopted(name)
+        guest = self._guests.get(name)
+        if guest is None:
+            # where Docker does not answer, what may be there is swept once it does
+            with contextlib.suppress(DockerTrouble):
+                guest = await self._adopted(name)
         if guest is None:
             return
         await guest.made.wait()
