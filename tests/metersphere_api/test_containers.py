@@ -280,10 +280,8 @@ def test_what_came_of_a_start_that_was_given_up(
 
     with stranger(docker, NAME), pytest.raises(FailedError, match=NAME):
         server.start(NAME)
-    with stranger(docker, NAME, own):
-        eventually(
-            lambda: docker.client.containers.list(all=True, filters={"name": NAME}) == [], "its end", 30.0
-        )
+    docker.client.containers.create(SCRIPT, name=NAME, labels=own)
+    eventually(lambda: docker.client.containers.list(all=True, filters={"name": NAME}) == [], "its end", 30.0)
     assert f"container {NAME} whose start failed is removed" in caplog.text
 
 
