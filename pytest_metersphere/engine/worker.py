@@ -18,13 +18,16 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_metersphere.engine.health import raise_descriptor_limit
-from pytest_metersphere.engine.jmeter.session import JMeterSession
 from pytest_metersphere.engine.messages import Broken, Channel, FromWorker, Go, Job, Stop
 from pytest_metersphere.engine.worker_session import WorkerSession
+
+if TYPE_CHECKING:
+    from pytest_metersphere.engine.jmeter.session import JMeterSession
 
 _PR_SET_PDEATHSIG = 1
 
@@ -44,10 +47,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(channel, session), daemon=True).start()
     code = 0
     try:
-        if isinstance(session, JMeterSession):
-            session.run()
-        else:
+        if isinstance(session, WorkerSession):
             _run(job, session, outbox.put)
+        else:
+            session.run()
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         code = 1
         sys.excepthook(type(error), error, error.__traceback__)
@@ -59,8 +62,12 @@ def main() -> None:
 
 def _session_for(job: Job, send: Callable[[FromWorker], None]) -> WorkerSession | JMeterSession:
     """Return who runs a job: JMeter for a test plan, else a pytest session of its own."""
-    runs_jmeter = any(part.scenario.jmx for part in job.parts)
-    return JMeterSession(job, send) if runs_jmeter else WorkerSession(job, send, new_event_loop)
+    if not any(part.scenario.jmx for part in job.parts):
+        return WorkerSession(job, send, new_event_loop)
+    # what reads test plans is imported only where there is one: most workers have none
+    from pytest_metersphere.engine.jmeter.session import JMeterSession
+
+    return JMeterSession(job, send)
 
 
 def die_with_parent() -> None:
