@@ -296,8 +296,11 @@ def _switch_xdist_off(config: pytest.Config) -> bool:
 
 
 def _show(line: terminal.LiveLine | None, moment: terminal.Progress) -> None:
-    if line is not None:
-        line.show(terminal.progress_line(moment))
+    if line is None:
+        return
+    if moment.news:
+        line.tell(terminal.news_line(moment))
+    line.show(terminal.progress_line(moment))
 
 
 def _runs(items: Sequence[pytest.Item]) -> list[list[Scenario]]:

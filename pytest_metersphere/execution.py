@@ -57,6 +57,7 @@ class Execution:
         self._intake = Intake(run)
         self._course = Course(started_at=now())
         self._shown = 0
+        self._told: set[tuple[str, int]] = set()
         self._go = 0.0
 
     def execute(self) -> None:
@@ -125,7 +126,8 @@ class Execution:
     def _report_progress(self) -> None:
         interval = self._intake.collector.interval
         settled = self._intake.collector.settled() // interval * interval
-        if settled <= self._shown:
+        news = self._news()
+        if settled <= self._shown and not news:
             return
         self._shown = settled
         scenarios = self._intake.collector.scenarios
@@ -145,8 +147,18 @@ class Execution:
                 failures=sum(data.measured.failures for data in scenarios),
                 dropped=sum(data.measured.dropped_iterations for data in scenarios),
                 note="Kafka is late, results come from the nodes" if self._intake.detour else "",
+                news=news,
             )
         )
+
+    def _news(self) -> str:
+        """Return what was lost since the last time, and what that means for the others."""
+        reasons = self._intake.loss_reasons()
+        new = [text for key, text in reasons.items() if key not in self._told]
+        self._told.update(reasons)
+        if not new:
+            return ""
+        return "; ".join([*new, "the load goes on" if self._goes_on else "the load is stopped"])
 
     def _name(self) -> str:
         """Return what the live line calls the run; for a group, its numbers are sums."""

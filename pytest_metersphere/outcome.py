@@ -12,7 +12,6 @@ from pytest_metersphere.dist import run as run_module
 from pytest_metersphere.dist.collect import ScenarioData, SliceData
 from pytest_metersphere.dist.intake import Intake
 from pytest_metersphere.dist.run import Run, Slice
-from pytest_metersphere.dist.wire import WorkerLoss
 from pytest_metersphere.metrics.health import NodeHealth
 from pytest_metersphere.planning import Planned
 from pytest_metersphere.reports import compose
@@ -162,10 +161,7 @@ class _Outcome:
 
     def _invalid_reasons(self) -> list[str]:
         reasons = self._spread_reasons()
-        reasons += [self._loss_reason(key, loss) for (key, _), loss in self._intake.losses.items()]
-        reasons += [
-            f"{why} (lost after second {self._last_second(key)})" for key, why in self._intake.silent.items()
-        ]
+        reasons += self._intake.loss_reasons().values()
         reasons += [
             f"node {self._names[key]} did not end in time (last heard of in second {self._last_second(key)})"
             for key in sorted(self._course.overdue)
@@ -214,11 +210,6 @@ class _Outcome:
 
     def _last_second(self, key: str) -> int:
         return self._collector.slices[key].complete
-
-    def _loss_reason(self, key: str, loss: WorkerLoss) -> str:
-        node = self._names[key]
-        when = f"in second {loss.second}" if loss.second >= 0 else "before the start"
-        return f"node {node} lost worker {loss.worker} (process {loss.pid}) {when}: {loss.reason}"
 
     def _plan_entries(self) -> list[PlanEntry]:
         planned = self._planned

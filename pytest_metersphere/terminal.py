@@ -42,6 +42,7 @@ class Progress:
         failures: failed ones among them.
         note: what else there is to know now, empty for nothing.
         dropped: scheduled iterations of the measured phase so far for which no user was free.
+        news: what has just happened and is to be told once, empty for nothing.
     """
 
     scenario: str
@@ -54,6 +55,7 @@ class Progress:
     failures: int
     note: str = ""
     dropped: int = 0
+    news: str = ""
 
 
 def progress_line(moment: Progress) -> str:
@@ -72,6 +74,11 @@ def progress_line(moment: Progress) -> str:
     )
 
 
+def news_line(moment: Progress) -> str:
+    """Return what has just happened to a running load in one line."""
+    return f"{moment.scenario}  {format_duration(moment.second)}  {one_line(moment.news)}"
+
+
 class LiveLine:
     """Shows progress: one rewriting line on a terminal, otherwise a plain line every ten seconds."""
 
@@ -85,6 +92,7 @@ class LiveLine:
         self._clock = clock
         self._last: float | None = None
         self._shown = 0
+        self._begun = False
 
     def show(self, text: str) -> None:
         """Show the line, or keep quiet until the next one is due."""
@@ -92,9 +100,16 @@ class LiveLine:
             line = text[: self._width]
             self._stream.write("\r" + line.ljust(self._shown))
             self._shown = len(line)
+            self._begun = True
         elif self._last is None or self._clock() - self._last >= PLAIN_EVERY:
-            self._stream.write(("\n" if self._last is None else "") + text + "\n")
+            self._write(text)
             self._last = self._clock()
+        self._stream.flush()
+
+    def tell(self, text: str) -> None:
+        """Write at once a line that stays."""
+        self.clear()
+        self._write(text)
         self._stream.flush()
 
     def clear(self) -> None:
@@ -103,6 +118,11 @@ class LiveLine:
             self._stream.write("\r" + " " * self._shown + "\r")
             self._stream.flush()
             self._shown = 0
+
+    def _write(self, text: str) -> None:
+        """Write a whole line, the first one below what pytest has begun."""
+        self._stream.write(("" if self._begun else "\n") + text + "\n")
+        self._begun = True
 
 
 def plan_lines(

@@ -88,6 +88,18 @@ class Intake:
             self._repairs.begin(self._late())
             self._take_repaired()
 
+    def loss_reasons(self) -> dict[tuple[str, int], str]:
+        """Return a sentence for each lost worker, by slice and worker, and lost node, by slice and -1."""
+        workers = {
+            (key, worker): _loss_reason(self._slices[key].node.name, loss)
+            for (key, worker), loss in self.losses.items()
+        }
+        nodes = {
+            (key, -1): f"{why} (lost after second {self.collector.slices[key].complete})"
+            for key, why in self.silent.items()
+        }
+        return workers | nodes
+
     @property
     def detour(self) -> bool:
         """Return whether frames have lately come from spools because they did not come over Kafka."""
@@ -168,3 +180,8 @@ class Intake:
             self.collector.repair(signed)
         if self.collector.repaired > before:
             self._repaired_at = time.monotonic()
+
+
+def _loss_reason(node: str, loss: WorkerLoss) -> str:
+    when = f"in second {loss.second}" if loss.second >= 0 else "before the start"
+    return f"node {node} lost worker {loss.worker} (process {loss.pid}) {when}: {loss.reason}"

@@ -249,10 +249,12 @@ class Story:
 
     Attributes:
         seconds: the settled seconds of which the execution told.
+        news: what it told once.
     """
 
     def __init__(self, run: Run, on_node_loss: OnNodeLoss = "fail") -> None:
         self.seconds: list[int] = []
+        self.news: list[str] = []
         self._happenings: list[tuple[int, Callable[[], object]]] = []
         users = sum(item.users for item in run.slices)
         names = [item.node.name for item in run.slices]
@@ -267,6 +269,7 @@ class Story:
 
     def _watch(self, moment: Progress) -> None:
         self.seconds.append(moment.second)
+        self.news += [moment.news] if moment.news else []
         due = [what for second, what in self._happenings if second <= moment.second]
         self._happenings = [each for each in self._happenings if each[0] > moment.second]
         for what in due:
@@ -306,6 +309,7 @@ def test_the_others_end_with_a_lost_node(
     (reason,) = result.validity.reasons
     assert reason.startswith("node lost: ")
     assert "(lost after second " in reason
+    assert story.news == [f"{reason}; the load is stopped"]
 
 
 def test_the_others_go_on_when_told_so_and_the_run_is_invalid_all_the_same(
@@ -328,6 +332,7 @@ def test_the_others_go_on_when_told_so_and_the_run_is_invalid_all_the_same(
     assert result.verdict == "invalid"
     assert status_of(result) == {"lost": "lost", "a": "ended"}
     assert [reason.partition(":")[0] for reason in result.validity.reasons] == ["node lost"]
+    assert story.news == [f"{result.validity.reasons[0]}; the load goes on"]
 
 
 def test_a_lost_worker_is_a_loss_with_which_the_others_go_on_too(
@@ -347,6 +352,7 @@ def test_a_lost_worker_is_a_loss_with_which_the_others_go_on_too(
     assert result.verdict == "invalid"
     assert status_of(result) == {"a": "lost a worker", "b": "ended"}
     assert result.validity.reasons[0].startswith("node a lost worker 0")
+    assert story.news == [f"{result.validity.reasons[0]}; the load goes on"]
 
 
 def _workers(node: NodeThread, run: Run) -> list[int]:

@@ -39,6 +39,8 @@ def test_a_killed_container_is_told(
     name = f"pytest-metersphere-{slice_id}"
     docker_engine.client.containers.get(name).kill()
 
+    told = "the load is stopped" if policy == "fail" else "the load goes on"
+    eventually(lambda: told in shopping.output, "what has happened", 15.0)
     if policy == "fail":
         eventually(lambda: pool.live == 0, "the end of the others' load", 15.0)
     assert session.wait(LIMIT) == 1, shopping.output

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.metersphere.stand_in import StandIn
 from tests.plugin.projects import Done, Project, environment
 from tests.plugin.servers import SERVER
 
+TOLD_WITHIN = 15.0
+"""Seconds within which the loss of a container is reported."""
 IMAGE = "pytest-metersphere-runner:test"
 SCENARIO = """
 import pytest
@@ -104,6 +107,15 @@ class Begun:
             lambda: " requests" in self.output or self._process.poll() is not None, "the first progress", 90.0
         )
         assert self._process.poll() is None, self.output
+
+    def tells_of_loss(self, *, goes_on: bool) -> None:
+        """Wait until it has told, within 15 s, that something was lost; and ended, unless it goes on."""
+        deadline = time.monotonic() + TOLD_WITHIN
+        told = "the load goes on" if goes_on else "the load is stopped"
+        eventually(lambda: told in self.output, "what has happened", TOLD_WITHIN)
+        if not goes_on:
+            over = deadline - time.monotonic()
+            eventually(lambda: self._process.poll() is not None, "the report", over)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

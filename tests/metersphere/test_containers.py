@@ -252,9 +252,11 @@ def test_a_container_that_is_killed(client: StockClient, stand_in: StandIn, acce
         return bool(told)
 
     eventually(ask, "it is told", 15.0)
+    with pytest.raises(NodeError, match="is gone") as refused:
+        client.frames(SLICE, after=0, wait=0.0)
     client.delete(SLICE)
 
-    assert told[0].status == 410
+    assert told[0].status == refused.value.status == 410
     assert str(told[0]).startswith(f"node n1: its container {container_name(SLICE, 4)} is gone")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_metersphere.terminal import (
     LiveLine,
     Progress,
     failure_text,
+    news_line,
     path_lines,
     plan_lines,
     progress_line,
@@ -132,6 +134,24 @@ def test_where_nothing_can_be_rewritten_a_line_comes_now_and_then() -> None:
     assert [line.split(" x")[0] for line in lines] == ["line 0", f"line {PLAIN_EVERY:.0f}", "line 20"]
     assert {len(line.split()[-1]) for line in lines} == {50}
     assert "\r" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("rewrite", [True, False])
+@pytest.mark.parametrize("shown", [True, False])
+def test_news_stay_on_lines_of_their_own(*, rewrite: bool, shown: bool) -> None:
+    """They come at once, whole, and below what was shown or what pytest has begun."""
+    stream = io.StringIO()
+    live = LiveLine(stream, rewrite=rewrite, width=40, clock=Clock())
+    news = news_line(dataclasses.replace(MOMENT, news="node a is gone\nfor good " + "x" * 50))
+    if shown:
+        live.show("progress")
+    live.tell(news)
+    live.tell("more")
+
+    above = ["", "progress"] if shown else [""]
+    lines = [screen(line) for line in stream.getvalue().split("\n")]
+    assert lines[:-3] == ([] if shown and rewrite else above)
+    assert lines[-3:] == [f"test_cart  12 s  node a is gone for good {'x' * 50}", "more", ""]
 
 
 def test_the_plan_is_a_table() -> None:

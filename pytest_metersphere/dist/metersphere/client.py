@@ -6,7 +6,6 @@ It offers what `dist.client.NodeClient` offers of slices, so that a run has one 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from typing import Self
 
@@ -55,17 +54,10 @@ ANSWER = 10.0
 """Seconds for the answer to a wish for frames or the log."""
 
 _LOOK_EVERY = 2.0
+_LOOK_AGAIN = 0.5
 _PAUSE = 0.2
 _GONE = 410
 _REFUSED = 409
-
-
-@dataclasses.dataclass(slots=True)
-class _Watch:
-    """When a container was last looked for, and since when it is gone."""
-
-    looked_at: float = 0.0
-    gone_at: float | None = None
 
 
 class StockClient:
@@ -84,7 +76,6 @@ class StockClient:
         self._api = node.api
         self._image = node.terms.image
         self._exchange = node.terms.exchange
-        self._watches: dict[str, _Watch] = {}
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -174,8 +165,10 @@ class StockClient:
         """
         del limit
         link, line = self._line(slice_id)
-        link.wait_for(lambda: line.info is not None and line.info.state != wait_while, wait)
-        if line.info is None or (not _over(line.info) and time.monotonic() - line.heard_at > QUIET):
+        link.wait_for(
+            lambda: line.info is not None and line.info.state != wait_while, min(wait, _until_look(line))
+        )
+        if line.info is None or _is_quiet(line):
             self._see_container(slice_id, line)
         if line.info is None:
             raise NodeError(self.name, f"nothing has come from slice {slice_id} yet", kind="no answer")
@@ -187,17 +180,16 @@ class StockClient:
         Raises:
             NodeError: it is gone, and whatever it said last has come.
         """
-        watch = self._watches.setdefault(slice_id, _Watch())
         now = time.monotonic()
         name = self._exchange.name(slice_id)
-        if name is None or (watch.gone_at is None and now - watch.looked_at < _LOOK_EVERY):
+        if name is None or (line.gone_at is None and now - line.looked_at < _LOOK_EVERY):
             return
-        watch.looked_at = now
+        line.looked_at = now
         if self._api.is_running(name):
-            watch.gone_at = None
+            line.gone_at = None
             return
-        watch.gone_at = now if watch.gone_at is None else watch.gone_at
-        if now - watch.gone_at > LAST_WORDS and not (line.info and _over(line.info)):
+        line.gone_at = now if line.gone_at is None else line.gone_at
+        if now - line.gone_at > LAST_WORDS and not (line.info and _over(line.info)):
             raise NodeError(self.name, _gone(name, self._image, line), _GONE)
 
     def go(self, slice_id: str) -> SliceInfo:
@@ -209,11 +201,27 @@ class StockClient:
         return self._told(slice_id, StopCommand(grace=grace))
 
     def _told(self, slice_id: str, order: Order) -> SliceInfo:
-        answer = self._line(slice_id)[0].ask(slice_id, order, READ_LIMIT)
+        answer = self._ask(slice_id, order, READ_LIMIT)
         if answer is None:
             what = f"slice {slice_id} gave no answer over Kafka within {format_duration(READ_LIMIT)}"
             raise NodeError(self.name, what, kind="no answer")
         return self._info_of(answer)
+
+    def _ask(self, slice_id: str, order: Order, limit: float) -> Report | None:
+        """Send a command and return its answer, None when none comes in time.
+
+        Raises:
+            NodeError: its container is gone, so none will come.
+        """
+        link, line = self._line(slice_id)
+        number = link.command(slice_id, order)
+        deadline = time.monotonic() + limit
+        while (left := deadline - time.monotonic()) > 0:
+            if (answer := link.answer(slice_id, number, min(left, _LOOK_AGAIN))) is not None:
+                return answer
+            if _is_quiet(line):
+                self._see_container(slice_id, line)
+        return None
 
     def _info_of(self, answer: Report) -> SliceInfo:
         match answer.content:
@@ -232,16 +240,17 @@ class StockClient:
 
     def frames(self, slice_id: str, after: int, wait: float) -> FrameBatch:
         """Return the frames with sequences above `after` that the slice keeps, as far as they fit."""
-        answer = self._line(slice_id)[0].ask(slice_id, FramesCommand(after=after), ANSWER + wait)
+        answer = self._ask(slice_id, FramesCommand(after=after), ANSWER + wait)
         if answer is None or not isinstance(answer.content, FramesReport):
             raise NodeError(self.name, "it did not send its frames once more", kind="no answer")
         return answer.content.batch
 
     def log(self, slice_id: str) -> str:
         """Return the last of what the workers of a slice printed."""
-        answer = self._line(slice_id)[0].ask(slice_id, LogCommand(), ANSWER)
-        if answer is not None and isinstance(answer.content, LogReport):
-            return answer.content.text
+        with contextlib.suppress(NodeError):
+            answer = self._ask(slice_id, LogCommand(), ANSWER)
+            if answer is not None and isinstance(answer.content, LogReport):
+                return answer.content.text
         return self._said(slice_id)
 
     def delete(self, slice_id: str, patience: float = DELETE_WAIT) -> None:
@@ -283,6 +292,17 @@ def environment(name: str, commission: Commission) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         COMMISSION_VARIABLE: written(commission),
     }
+
+
+def _is_quiet(line: Line) -> bool:
+    """Return whether a slice that has not ended is silent."""
+    over = line.info is not None and _over(line.info)
+    return not over and time.monotonic() - line.heard_at > QUIET
+
+
+def _until_look(line: Line) -> float:
+    """Return the seconds until a slice, should nothing come from it, is to be looked after."""
+    return max(_LOOK_AGAIN, line.heard_at + QUIET - time.monotonic())
 
 
 def _over(info: SliceInfo) -> bool:

@@ -56,12 +56,16 @@ class Line:
         report: the last report.
         heard_at: when that came, on the monotonic clock; before any, when it was first waited for.
         answers: answers that nobody has taken yet, by the number of the command.
+        looked_at: when its container was last looked for, on the same clock.
+        gone_at: when it was found to be gone; None while it is there.
     """
 
     heard_at: float
     info: SliceInfo | None = None
     report: Report | None = None
     answers: dict[int, Report] = dataclasses.field(default_factory=dict)
+    looked_at: float = 0.0
+    gone_at: float | None = None
 
 
 class Link:
