@@ -14,10 +14,10 @@ from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.scenario.profile import Profile
 
 _AT_ONCE = 10
-"""How many iterations begin before answers are read again.
+"""How many iterations begin before answers are read again, when users are free; a new user is made alone.
 
 When more are due, they are late already. Users that have their answer meanwhile can take them, so that no new
-ones need to be made, which takes longer.
+ones need to be made: each takes longer than an iteration, and makes those behind it later still.
 """
 
 
@@ -46,13 +46,18 @@ class UserPool:
         self._free: list[Guest] = []
         self._closed = False
 
-    def start(self, due: float, make: Callable[[int, float], None]) -> None:
-        """Let a free user begin what is due; `make` a new one with its id when none is free, or drop it."""
+    def start(self, due: float, make: Callable[[int, float], None]) -> bool:
+        """Let a free user begin what is due; `make` a new one with its id when none is free, or drop it.
+
+        Returns whether a new one was made.
+        """
         given = self._given(due)
         dropped = not given and not self._unborn
         self._recorder.scheduled(self._part, due, dropped=dropped)
-        if not given and not dropped:
-            make(self._unborn.popleft(), due)
+        if given or dropped:
+            return False
+        make(self._unborn.popleft(), due)
+        return True
 
     def _given(self, due: float) -> bool:
         """Return whether a free user has taken what is due."""
@@ -84,14 +89,15 @@ class Schedule:
     """Starts the iterations of all open scenarios of a worker when they are due."""
 
     def __init__(
-        self, go: float, loop: asyncio.AbstractEventLoop, start: Callable[[int, float], None]
+        self, go: float, loop: asyncio.AbstractEventLoop, start: Callable[[int, float], bool]
     ) -> None:
         """Start nothing yet.
 
         Args:
             go: clock reading from which the arrivals count.
             loop: the event loop.
-            start: is called with the scenario's number and the clock reading at which an iteration is due.
+            start: is called with the scenario's number and the clock reading at which an iteration is due;
+                returns whether it made a new user.
         """
         self._go = go
         self._loop = loop
@@ -132,8 +138,10 @@ class Schedule:
             if self._next is None or self._next[0] > elapsed:
                 return
             due, part = self._next
-            self._start(part, self._go + due)
+            made = self._start(part, self._go + due)
             self._next = next(self._due, None)
+            if made:
+                return
 
 
 def _arrivals(part: int, profile: Profile, users: Sequence[int]) -> Iterator[tuple[float, int]]:

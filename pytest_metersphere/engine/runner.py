@@ -120,11 +120,11 @@ class LoadRunner:
         for pool in self._pools.values():
             pool.close()
 
-    def _start_one(self, part: int, due: float) -> None:
-        """Start an iteration of the open model that was due at a clock reading."""
+    def _start_one(self, part: int, due: float) -> bool:
+        """Start an iteration of the open model that was due at a clock reading; return if by a new user."""
         ends = self._go + self._callees[part].part.scenario.profile.duration
         pool = self._pools[part]
-        pool.start(due, lambda user, due: self._live(part, user, ends, Turns(due, pool=pool)))
+        return pool.start(due, lambda user, due: self._live(part, user, ends, Turns(due, pool=pool)))
 
     async def _bring_users(self) -> None:
         arrivals = sorted(

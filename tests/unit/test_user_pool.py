@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from pytest_metersphere.engine.arrivals import UserPool
+import asyncio
+import time
+from itertools import groupby
+
+import pytest
+
+from pytest_metersphere.engine.arrivals import Schedule, UserPool
 from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.metrics.frame import Tally
+from pytest_metersphere.scenario.profile import Profile, Stage
+from tests.engine.loads import level
 
 
 class Guest:
@@ -33,9 +41,9 @@ class Place:
         self.made: list[int] = []
         self.pool = UserPool(0, range(1, users + 1), self._recorder)
 
-    def start(self, *dues: float) -> None:
-        for due in dues:
-            self.pool.start(due, lambda user, _due: self.made.append(user))
+    def start(self, *dues: float) -> list[bool]:
+        """Return of each whether a user was made for it."""
+        return [self.pool.start(due, lambda user, _due: self.made.append(user)) for due in dues]
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -50,8 +58,7 @@ def test_users_are_made_in_order_and_then_starts_are_dropped() -> None:
     """As long as none is free."""
     place = Place(users=2)
 
-    place.start(1.0, 2.0, 3.0, 4.0)
-
+    assert place.start(1.0, 2.0, 3.0, 4.0) == [True, True, False, False]
     assert place.made == [1, 2]
     assert place.counts == (4, 2)
 
@@ -90,3 +97,25 @@ def test_a_closed_pool_dismisses_everybody() -> None:
     place.pool.join(late)
 
     assert (free.dismissed, late.dismissed) == (True, True)
+
+
+@pytest.mark.parametrize(("new", "at_once"), [(True, [1] * 20), (False, [10, 10])])
+def test_what_is_late_leaves_room_for_answers(*, new: bool, at_once: list[int]) -> None:
+    """Answers are read behind each user that is made, and behind ten iterations of users that were free."""
+    order: list[str] = []
+
+    async def late() -> None:
+        loop = asyncio.get_running_loop()
+
+        def start(_part: int, _due: float) -> bool:
+            if order[-1:] != ["start"]:
+                loop.call_soon(order.append, "answers")
+            order.append("start")
+            return new
+
+        profile = Profile(stages=(Stage(0.0, 30), Stage(1.0, 30)), arrivals=level(20, 1.0))
+        await Schedule(time.monotonic() - 2.0, loop, start).run([(0, profile, range(1, 31))])
+
+    asyncio.run(late())
+
+    assert [len(list(found)) for what, found in groupby(order) if what == "start"] == at_once
