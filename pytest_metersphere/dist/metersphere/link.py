@@ -57,7 +57,7 @@ class Line:
         heard_at: when that came, on the monotonic clock; before any, when it was first waited for.
         answers: answers that nobody has taken yet, by the number of the command.
         looked_at: when its container was last looked for, on the same clock.
-        gone_at: when it was found to be gone; None while it is there.
+        gone_at: when it was found to be gone; None while it is there, and once it is heard again.
     """
 
     heard_at: float
@@ -221,7 +221,7 @@ class Link:
 
 
 def _note(line: Line, report: Report) -> None:
-    line.report, line.heard_at = report, time.monotonic()
+    line.report, line.heard_at, line.gone_at = report, time.monotonic(), None
     if isinstance(report.content, StateReport):
         line.info = report.content.info
     if report.answers:
