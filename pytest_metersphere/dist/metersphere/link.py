@@ -161,10 +161,6 @@ class Link:
         with self._changed:
             return self._changed.wait_for(met, max(0.0, seconds))
 
-    def ask(self, slice_id: str, order: Order, seconds: float) -> Report | None:
-        """Send a command and return its answer, None when none comes within so many seconds."""
-        return self.answer(slice_id, self.command(slice_id, order), seconds)
-
     def answer(self, slice_id: str, number: int, seconds: float) -> Report | None:
         """Return the answer of a slice to a command, None when none comes within so many seconds."""
         line = self.line(slice_id)
