@@ -145,6 +145,7 @@ def test_a_container_that_is_killed(tmp_path: Path, machines: JMeterMachines, ta
         session.tells_of_loss(goes_on=False)
         done = session.end()
 
+    assert stand_in.names("running") == []
     result = done.scenario("test_shop")
     assert result.verdict == "invalid", done.text
     (reason,) = result.validity.reasons

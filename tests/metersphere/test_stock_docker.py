@@ -75,6 +75,7 @@ def test_a_container_that_is_killed(project: Project, docker_machines: Machines,
         session.tells_of_loss(goes_on=policy == "continue")
         done = session.end()
 
+    assert stand_in.names("running") == []
     assert_lost(done, "s2")
     others = "stopped" if policy == "fail" else "ended"
     assert [node.status for node in done.scenario("test_cart").nodes] == [others, "lost", others]
