@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
 import threading
 import time
@@ -220,6 +222,23 @@ def test_the_end_of_the_server(served: Served) -> None:
         assert everything(sock) == b""
         assert time.monotonic() - begin < 15
     served.callbacks = Callbacks()
+
+
+def test_the_end_of_the_server_as_somebody_comes(caplog: pytest.LogCaptureFixture) -> None:
+    """However far the connection is by then, it is closed, and nothing is complained of."""
+    for round_ in range(50):
+        served = Served()
+        with contextlib.ExitStack() as stack:
+            socks = [stack.enter_context(served.connect()) for _ in range(3)]
+            if round_ % 2:
+                socks[0].sendall(b"GET /")
+            served.callbacks.close()
+            for sock in socks:
+                with contextlib.suppress(ConnectionResetError):
+                    assert sock.recv(1) == b""
+    gc.collect()
+
+    assert not caplog.records
 
 
 def test_addresses(served: Served) -> None:

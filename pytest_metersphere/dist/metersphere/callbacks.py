@@ -76,7 +76,8 @@ class Callbacks:
         self._loop = asyncio.new_event_loop()
         self._guests: dict[str, Guest] = {}
         self._servers: dict[tuple[str, int], list[asyncio.Server]] = {}
-        self._open = 0
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._closed = False
         self._listening = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="jmeter-callbacks", daemon=True)
         self._thread.start()
@@ -148,33 +149,38 @@ class Callbacks:
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
     async def _on(self, host: str, port: int) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD, backlog=_BACKLOG)
+        server = await asyncio.start_server(self._connected, host, port, limit=MAX_HEAD, backlog=_BACKLOG)
         if not server.sockets:
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
         return server
 
     async def _shut(self) -> None:
-        for server in itertools.chain(*self._servers.values()):
-            server.close()
+        self._closed = True
+        servers = list(itertools.chain(*self._servers.values()))
         self._servers.clear()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        for sock in itertools.chain.from_iterable(server.sockets for server in servers):
+            # no server is closed before what it has taken is handed over: asyncio would drop it, open
+            self._loop.remove_reader(sock.fileno())
+        for task, writer in self._connections.items():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            writer.transport.abort()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+        for server in servers:
+            server.close()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection. No coroutine: one that is cancelled before it begins would close nothing."""
+        if self._closed or len(self._connections) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        try:
-            if self._open <= MAX_CONNECTIONS:
-                await self._exchange(reader, writer)
-        except (OSError, ValueError, TimeoutError, EOFError, asyncio.LimitOverrunError):
-            pass
-        except asyncio.CancelledError:
-            # a task that asyncio made: nobody waits for it, and it must not complain
-            pass
-        finally:
-            self._open -= 1
-            writer.close()
+        with contextlib.suppress(OSError, ValueError, TimeoutError, EOFError, asyncio.LimitOverrunError):
+            await self._exchange(reader, writer)
+        writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(HEAD_LIMIT):
