@@ -230,6 +230,7 @@ class _Outcome:
             cpu=health.cpu / data.cpu_seconds if known else None,
             loop_lag_p99=health.lag if late_known else None,
             start_lag_p99=health.start_lag if late_known else None,
+            start_lag_p99_overall=health.starts.percentile(99) if late_known else None,
             descriptors=health.descriptors or None,
             descriptor_limit=health.descriptor_limit or None,
             status=self._status(item, data),

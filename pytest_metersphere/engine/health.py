@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_metersphere.metrics.frame import WorkerHealth
 from pytest_metersphere.metrics.health import Held
+from pytest_metersphere.metrics.histogram import Histogram
 
 LAG_PERIOD = 0.01
 """Seconds between two moments at which the event loop should be free: a hundred of them a second."""
@@ -34,11 +35,11 @@ class Lateness:
         self._times: list[float] = []
         self.note = self._times.append
 
-    def take(self) -> float:
-        """Return the 99th percentile since the last call, seconds; 0 without any."""
+    def take(self) -> list[float]:
+        """Return those since the last call, in seconds, ascending."""
         times, self._times = self._times, []
         self.note = self._times.append
-        return max(0.0, sorted(times)[math.ceil(0.99 * len(times)) - 1]) if times else 0.0
+        return sorted(times)
 
 
 class Pulse:
@@ -80,11 +81,13 @@ class Pulse:
             exhausted: how many failures of each kind of exhaustion there were.
         """
         before, self._cpu = self._cpu, time.process_time()
-        values = ((self._cpu - before) / len(counting), self._loop.take(), self.starts.take())
+        starts = self.starts.take()
+        values = ((self._cpu - before) / len(counting), _p99(self._loop.take()), _p99(starts))
         found = [self._second(*values, counts=counts) for counts in counting]
         last = found[-1]
         last.descriptors, last.descriptor_limit = open_descriptors(), descriptor_limit()
         last.no_descriptor, last.no_port = exhausted["descriptors"], exhausted["ports"]
+        last.starts = Histogram.of_sorted(starts)
         return found
 
     def _second(self, cpu: float, lag: float, start_lag: float, *, counts: bool) -> WorkerHealth:
@@ -96,6 +99,10 @@ class Pulse:
         return WorkerHealth(
             self._worker, cpu, lag, start_lag, cpu_held=held[0], lag_held=held[1], start_lag_held=held[2]
         )
+
+
+def _p99(times: Sequence[float]) -> float:
+    return max(0.0, times[math.ceil(0.99 * len(times)) - 1]) if times else 0.0
 
 
 def open_descriptors() -> int:

@@ -79,7 +79,7 @@ class Job(msgspec.Struct, tag="job", kw_only=True):
 
 
 class Go(msgspec.Struct, tag="go"):
-    """Start the load: second 0 is `at`, on this machine's monotonic clock."""
+    """Start the load: second 0 is `at`, soon to come on this machine's monotonic clock."""
 
     at: float
 

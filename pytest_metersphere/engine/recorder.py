@@ -23,7 +23,7 @@ from pytest_metersphere.metrics.frame import (
     Phase,
     Tally,
 )
-from pytest_metersphere.metrics.histogram import HIGHEST, Histogram, bucket_of
+from pytest_metersphere.metrics.histogram import HIGHEST, Histogram, bucket_of, microseconds
 
 _MAX_LABEL = 200
 _MAX_MESSAGE = 300
@@ -88,7 +88,7 @@ class _Entry:
 
     def count(self, elapsed: float) -> None:
         """Count a time, in seconds, that is response and service time in one."""
-        value = _microseconds(elapsed)
+        value = microseconds(elapsed)
         bucket = bucket_of(value)
         self.both[bucket] = self.both.get(bucket, 0) + 1
         self.both_total += value
@@ -97,7 +97,7 @@ class _Entry:
 
     def add(self, elapsed: float, service: float | None) -> None:
         """Count a response time and another service time, if there is one, in seconds."""
-        value = _microseconds(elapsed)
+        value = microseconds(elapsed)
         bucket = bucket_of(value)
         self.response[bucket] = self.response.get(bucket, 0) + 1
         self.response_total += value
@@ -105,7 +105,7 @@ class _Entry:
         self.response_lowest = min(self.response_lowest, value)
         if service is None:
             return
-        value = _microseconds(service)
+        value = microseconds(service)
         bucket = bucket_of(value)
         self.service[bucket] = self.service.get(bucket, 0) + 1
         self.service_total += value
@@ -134,10 +134,6 @@ class _Entry:
         phases.send += round(self.send * 1e6)
         phases.wait += round(self.wait * 1e6)
         phases.receive += round(self.receive * 1e6)
-
-
-def _microseconds(seconds: float) -> int:
-    return max(0, min(int(seconds * 1e6 + 0.5), HIGHEST))
 
 
 def _histogram(counts: dict[int, int], total: int, lowest: int, highest: int) -> Histogram:
@@ -194,7 +190,8 @@ class Recorder:
             threads: users have threads of their own. Without them all users live in the thread that makes
                 the recorder, and what comes from another one is put aside until the next cut.
         """
-        self._warmups = list(warmups)
+        # without a warm-up nothing belongs to it, whenever it began
+        self._warmups = [warmup or -math.inf for warmup in warmups]
         self._go = 0.0
         self._cuts: dict[tuple[int, Phase], list[_Span]] = {}
         self._spans = [_NEVER for _ in self._warmups]

@@ -21,6 +21,7 @@ from pytest_metersphere.engine.user import Meter
 from pytest_metersphere.metrics.frame import WorkerHealth
 from pytest_metersphere.scenario.model import Scenario
 
+_PAUSE = 0.001  # timers know no less
 _STUCK_AFTER = TEARDOWN_LIMIT + 1.0
 
 
@@ -135,10 +136,13 @@ class LoadRunner:
             for start, end in callee.part.scenario.profile.presence(user)
         )
         for start, end, part, user in arrivals:
-            wait = self._go + start - time.monotonic()
-            if wait > 0:
-                await asyncio.sleep(wait)
+            await self._until(self._go + start)
             self._begin(part, user, self._go + end, self._go + start)
+
+    async def _until(self, at: float) -> None:
+        """Sleep until a clock reading, not less: an event loop's timer may ring early."""
+        while (wait := at - time.monotonic()) > 0:  # noqa: ASYNC110 - it is a time that is waited for
+            await asyncio.sleep(max(_PAUSE, wait))
 
     def _begin(self, part: int, user: int, ends: float, since: float) -> None:
         """Bring a user whom the curve wants since a clock reading."""

@@ -220,7 +220,7 @@ class WorkerHealth(msgspec.Struct, array_like=True):
 
     What is held is the least of this second and the two before, so what all three exceeded; 0 unless all
     of them belong to the measured phase and had users. Of several seconds it is the largest, as is all but
-    the CPU time and the counts.
+    the CPU time and what is counted.
 
     Attributes:
         worker: its number in the slice.
@@ -235,6 +235,7 @@ class WorkerHealth(msgspec.Struct, array_like=True):
         descriptor_limit: how many there may be, 0 when nobody says.
         no_descriptor: failures for want of a descriptor (EMFILE, ENFILE).
         no_port: connections that failed for want of a local port (EADDRNOTAVAIL).
+        starts: how late the iterations began of which `start_lag_p99` tells.
     """
 
     worker: int
@@ -248,17 +249,20 @@ class WorkerHealth(msgspec.Struct, array_like=True):
     descriptor_limit: int = 0
     no_descriptor: int = 0
     no_port: int = 0
+    starts: Histogram = msgspec.field(default_factory=Histogram)
 
 
 _ADDED = ("no_descriptor", "no_port")
+_NUMBERS = tuple(name for name in WorkerHealth.__struct_fields__ if name != "starts")
 
 
 def merged_health(seconds: Sequence[WorkerHealth]) -> WorkerHealth:
     """Return how a worker fared in several seconds, one at least."""
     first, *others = seconds
-    merged = msgspec.structs.replace(first)
+    merged = msgspec.structs.replace(first, starts=first.starts.copy())
     for other in others:
-        for name in WorkerHealth.__struct_fields__:
+        merged.starts.merge(other.starts)
+        for name in _NUMBERS:
             mine, further = getattr(merged, name), getattr(other, name)
             setattr(merged, name, mine + further if name in _ADDED else max(mine, further))
     merged.cpu = sum(second.cpu for second in seconds) / len(seconds)

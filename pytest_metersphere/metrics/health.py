@@ -14,6 +14,7 @@ from collections import deque
 from typing import Literal
 
 from pytest_metersphere.metrics.frame import WorkerHealth
+from pytest_metersphere.metrics.histogram import Histogram
 from pytest_metersphere.units import format_duration
 
 LAG_LIMIT = 0.05
@@ -80,6 +81,7 @@ class NodeHealth:
     Attributes:
         lag: worst second's 99th percentile of event-loop lateness, seconds.
         start_lag: worst second's 99th percentile of late starts, seconds.
+        starts: how late all of them were.
         descriptors: most open file descriptors of a worker, 0 when not known.
         descriptor_limit: how many it might have, 0 when not known.
         cpu: CPU seconds of all workers.
@@ -88,6 +90,7 @@ class NodeHealth:
 
     lag: float = 0.0
     start_lag: float = 0.0
+    starts: Histogram = dataclasses.field(default_factory=Histogram)
     descriptors: int = 0
     descriptor_limit: int = 0
     cpu: float = 0.0
@@ -101,6 +104,7 @@ class NodeHealth:
         self.cpu += health.cpu * seconds
         self.lag = max(self.lag, health.lag_p99)
         self.start_lag = max(self.start_lag, health.start_lag_p99)
+        self.starts.merge(health.starts)
         if health.descriptors > self.descriptors:
             self.descriptors, self.descriptor_limit = health.descriptors, health.descriptor_limit
         worker, last = health.worker, second + seconds - 1

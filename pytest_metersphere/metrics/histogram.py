@@ -9,9 +9,11 @@ value 1 and two significant digits, so the counts go into its V2 encoding as the
 from __future__ import annotations
 
 import base64
+import bisect
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -32,6 +34,11 @@ def bucket_of(value: int) -> int:
     """Return the bucket of a value (microseconds, 0 to HIGHEST)."""
     shift = value.bit_length() - 8
     return value if shift <= 0 else (shift << _HALF_BITS) + (value >> shift)
+
+
+def microseconds(seconds: float) -> int:
+    """Return a duration as it is counted: rounded, 0 to HIGHEST."""
+    return max(0, min(int(seconds * 1e6 + 0.5), HIGHEST))
 
 
 def highest_in(bucket: int) -> int:
@@ -76,6 +83,21 @@ class Histogram(msgspec.Struct, array_like=True):
             self.lowest = value
         self.count += 1
         self.total += value
+
+    @classmethod
+    def of_sorted(cls, times: Sequence[float]) -> Histogram:
+        """Return the counts of durations in seconds, ascending; takes less than `record` for each of many."""
+        counts: dict[int, int] = {}
+        place = 0
+        while place < len(times):
+            bucket = bucket_of(microseconds(times[place]))
+            following = bisect.bisect_right(times, highest_in(bucket), place, key=microseconds)
+            counts[bucket] = following - place
+            place = following
+        if not times:
+            return cls()
+        total = sum(map(microseconds, times))
+        return cls(counts, len(times), total, microseconds(times[0]), microseconds(times[-1]))
 
     def merge(self, other: Histogram) -> None:
         """Add the values of another histogram to this one."""

@@ -212,7 +212,8 @@ class NodeResult(msgspec.Struct, kw_only=True):
         cpu: mean CPU use of its workers, in cores.
         loop_lag_p99: the worst second's 99th percentile of event-loop lateness, seconds.
         start_lag_p99: the worst second's 99th percentile of how late iterations began that had their time.
-            Both are None where JMeter runs the load.
+        start_lag_p99_overall: the 99th percentile of that over the whole load, warm-up included. All three
+            are None where JMeter runs the load.
         descriptors: most open file descriptors of one of its workers; `descriptor_limit` is its limit.
         status: ended, stopped, lost, or what befell it.
     """
@@ -225,6 +226,7 @@ class NodeResult(msgspec.Struct, kw_only=True):
     loop_lag_p99: float | None
     status: str
     start_lag_p99: float | None = None
+    start_lag_p99_overall: float | None = None
     descriptors: int | None = None
     descriptor_limit: int | None = None
 

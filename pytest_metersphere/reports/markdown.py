@@ -52,7 +52,8 @@ _MARKS: dict[Verdict | None, str] = {
 _LABEL_HEAD = ("label", "time", "requests", "failures", "error rate", "requests/s")
 _NODE_HEAD = (
     *("node", "capacity", "planned users", "users seen", "requests", "failures"),
-    *("CPU cores", "loop lag p99", "start lag p99", "descriptors", "status"),
+    *("CPU cores", "loop lag p99, worst second", "start lag p99, worst second", "start lag p99, overall"),
+    *("descriptors", "status"),
 )
 _TIMES_HEAD = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
 
@@ -209,7 +210,7 @@ def _nodes(scenario: ScenarioResult) -> tuple[list[str], list[str]]:
             rows.append(row([*cells, *[DASH] * (len(_NODE_HEAD) - 4), "nothing heard"]))
             continue
         numbers = [count(result.users), count(result.requests), count(result.failures)]
-        lags = [duration(result.loop_lag_p99), duration(result.start_lag_p99)]
+        lags = map(duration, (result.loop_lag_p99, result.start_lag_p99, result.start_lag_p99_overall))
         descriptors = part_of(result.descriptors, result.descriptor_limit)
         rows.append(row([*cells, *numbers, plain(result.cpu), *lags, descriptors, escape(result.status)]))
     return table_head(_NODE_HEAD, texts=(0, len(_NODE_HEAD) - 1)), rows

@@ -126,10 +126,12 @@ class Outcome:
     Attributes:
         seconds: its reports, in the order in which they came.
         ended: its last message.
+        go: the clock reading of second 0.
     """
 
     seconds: list[Second]
     ended: Ended
+    go: float
 
     def tally(self, part: int = 0, phase: str | None = None) -> Tally:
         """Return all that a scenario did, in one phase or in both."""
@@ -154,24 +156,28 @@ def run(
     meanwhile: Callable[[LoadRunner], Awaitable[None]] | None = None,
     go_in: float = 0.0,
     afterwards: Callable[[], None] | None = None,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> Outcome:
     """Run a load to its end; `meanwhile` runs beside it, `afterwards` before the event loop ends."""
     messages: list[FromWorker] = []
 
-    async def main() -> None:
+    async def main() -> float:
         runner = LoadRunner(callees, "node-1", 0, messages.append)
-        load = asyncio.create_task(runner.run(time.monotonic() + go_in))
+        go = time.monotonic() + go_in
+        load = asyncio.create_task(runner.run(go))
         async with asyncio.timeout(PATIENCE):
             if meanwhile is not None:
                 await meanwhile(runner)
             await load
         if afterwards is not None:
             afterwards()
+        return go
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=new_loop) as here:
+        go = here.run(main())
     *seconds, ended = messages
     assert isinstance(ended, Ended)
-    return Outcome([second for second in seconds if isinstance(second, Second)], ended)
+    return Outcome([second for second in seconds if isinstance(second, Second)], ended, go)
 
 
 async def until(met: Callable[[], bool]) -> None:

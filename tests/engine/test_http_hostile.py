@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import socket
@@ -303,6 +304,31 @@ def test_no_connection_in_time(browser: Browser) -> None:
 
     assert browser.failure == ("GET /", "timeout", "connect timeout")
     assert browser.counted.exchanges == 0
+
+
+def test_a_connection_that_takes_its_time(browser: Browser) -> None:
+    """One that the server has no room for at first is waited for; that is part of its response time."""
+
+    def serve() -> None:
+        for _ in waiting:
+            listener.accept()[0].close()
+        connection, _ = listener.accept()
+        with connection:
+            read_head(connection)
+            connection.sendall(HEAD + b"Content-Length: 2\r\n\r\nok")
+
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        place = listener.getsockname()
+        waiting = [stack.enter_context(socket.create_connection(place))]
+        later = threading.Timer(0.3, serve)
+        later.start()
+        stack.callback(later.join)
+        answer = browser.get(f"http://127.0.0.1:{place[1]}/")
+
+    assert answer.text == "ok"
+    # the kernel asks again after a second
+    assert answer.timings.connect > 0.5
 
 
 def test_answer_before_the_body_was_sent(browser: Browser) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from pytest_metersphere.engine.health import (
-    Lateness,
     Pulse,
     descriptor_limit,
     open_descriptors,
@@ -22,6 +21,7 @@ from pytest_metersphere.engine.health import (
 from pytest_metersphere.engine.runner import LoadRunner
 from pytest_metersphere.metrics.frame import WorkerHealth
 from pytest_metersphere.metrics.health import LAG_LIMIT
+from pytest_metersphere.metrics.histogram import Histogram
 from tests.engine.loads import Outcome, Steps, callee, level, run, scenario, until
 
 NONE_EXHAUSTED = {"descriptors": 0, "ports": 0}
@@ -108,16 +108,30 @@ def test_what_is_exhausted_is_told_once() -> None:
     assert last.descriptor_limit == descriptor_limit()
 
 
-def test_lateness_is_a_percentile_since_the_last_time() -> None:
+def test_lateness_is_told_since_the_last_time() -> None:
     """What came early was not late, and without anything there is nothing."""
-    lateness = Lateness()
-    assert lateness.take() == 0.0
-    for hundredths in range(1, 101):
-        lateness.note(hundredths / 100)
-    lateness.note(-1.0)
+    pulse = Pulse(0)
+    nothing = pulse.take([True], NONE_EXHAUSTED)[0]
+    assert (nothing.start_lag_p99, nothing.starts) == (0.0, Histogram())
+    for hundredths in range(100, 0, -1):
+        pulse.starts.note(hundredths / 100)
+    pulse.starts.note(-1.0)
 
-    assert lateness.take() == pytest.approx(0.99, rel=0.01)
-    assert lateness.take() == 0.0
+    found = pulse.take([True], NONE_EXHAUSTED)[0]
+
+    assert found.start_lag_p99 == pytest.approx(0.99, rel=0.01)
+    assert (found.starts.count, found.starts.min, found.starts.max) == (101, 0.0, 1.0)
+    assert pulse.take([True], NONE_EXHAUSTED)[0].starts == Histogram()
+
+
+def test_of_seconds_that_are_reported_together_the_starts_are_told_once() -> None:
+    """Their histogram is that of all of them, so it stands with the last one."""
+    pulse = Pulse(0)
+    pulse.starts.note(0.25)
+
+    first, last = pulse.take([True, True], NONE_EXHAUSTED)
+
+    assert (first.starts.count, last.starts.count) == (0, 1)
 
 
 def test_open_descriptors_are_counted() -> None:

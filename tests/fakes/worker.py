@@ -86,11 +86,12 @@ class _Worker:
         self._prepare(script)
         self._channel.send(Ready())
         self._go.wait()
+        self._stop.wait(max(0.0, self._go_at - time.monotonic()))
         for second in script.seconds:
             self._channel.send(second)
         if not script.ends:
             self._work(script, len(script.seconds))
-        at = time.monotonic() - self._go_at
+        at = max(0.0, time.monotonic() - self._go_at)
         self._channel.send(Ended(at=at, aborted=script.aborted, ends=script.scenario_ends))
         if script.lingers:
             threading.Event().wait()

@@ -43,6 +43,11 @@ def test_iterations_start_at_a_rate_over_several_nodes(project: Project) -> None
     assert enough.profile.arrivals is not None
     assert (enough.profile.users, enough.profile.arrivals.scheduled) == (300, 300)
     done.line("300 iterations scheduled = 300 started + 0 dropped")
+    for node in enough.nodes:
+        assert node.start_lag_p99 is not None
+        assert node.start_lag_p99_overall is not None
+        # the worst second was the worst, but for what a histogram rounds
+        assert 0 < node.start_lag_p99_overall <= node.start_lag_p99 * 1.01
     assert few.profile.arrivals is not None
     assert few.ledger.scheduled == few.profile.arrivals.scheduled == few.ledger.started + few.ledger.dropped
     assert (few.ledger.started, few.totals.users_max, few.verdict) == (6, 6, "failed")

@@ -297,6 +297,7 @@ def _nodes(requests: int, failures: int, status: str) -> list[NodeResult]:
             loop_lag_p99=0.0021 * i if requests else None,
             status=status if i == 2 else "ended",
             start_lag_p99=0.0013 * i if requests else None,
+            start_lag_p99_overall=0.0004 * i if requests else None,
             descriptors=400 + i if requests else None,
             descriptor_limit=20000 if requests else None,
         )

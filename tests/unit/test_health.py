@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_metersphere.metrics.frame import WorkerHealth, merged_health
 from pytest_metersphere.metrics.health import CPU_LIMIT, LAG_FLOOR, LAG_LIMIT, RUNNING, Held, NodeHealth
+from pytest_metersphere.metrics.histogram import Histogram
 
 WORSE = LAG_LIMIT * 1.01
 
@@ -177,6 +178,11 @@ def test_a_reason_is_not_blurred_by_what_is_only_a_doubt() -> None:
     assert "in seconds 9 to 11" in reason
 
 
+def delays(*times: float) -> Histogram:
+    """Return the histogram of late starts."""
+    return Histogram.of_sorted(times)
+
+
 def test_it_does_not_grow_with_the_length_of_a_run() -> None:
     """Of an hour above the limit it keeps the begin, the end and the worst."""
     node = seen(*(WorkerHealth(0, 1.0, 0.1, lag_held=0.1, cpu_held=1.0) for _ in range(3600)))
@@ -189,9 +195,28 @@ def test_several_seconds_of_a_worker_are_one_report() -> None:
     """The CPU is the mean, counts add up, and of everything else the worst stays."""
     merged = merged_health(
         [
-            WorkerHealth(3, 0.2, 0.1, 0.4, 0.2, 0.05, 0.01, 10, 99, no_descriptor=1, no_port=2),
-            WorkerHealth(3, 0.6, 0.3, 0.2, 0.1, 0.08, 0.02, 20, 99, no_descriptor=4, no_port=0),
+            first := WorkerHealth(
+                3, 0.2, 0.1, 0.4, 0.2, 0.05, 0.01, 10, 99, no_descriptor=1, no_port=2, starts=delays(0.1, 0.2)
+            ),
+            WorkerHealth(
+                3, 0.6, 0.3, 0.2, 0.1, 0.08, 0.02, 20, 99, no_descriptor=4, no_port=0, starts=delays(0.3)
+            ),
         ]
     )
 
-    assert merged == WorkerHealth(3, 0.4, 0.3, 0.4, 0.2, 0.08, 0.02, 20, 99, no_descriptor=5, no_port=2)
+    assert merged == WorkerHealth(
+        3, 0.4, 0.3, 0.4, 0.2, 0.08, 0.02, 20, 99, no_descriptor=5, no_port=2, starts=delays(0.1, 0.2, 0.3)
+    )
+    assert first.starts == delays(0.1, 0.2)
+
+
+def test_late_starts_of_the_whole_load() -> None:
+    """Those of all workers and seconds count together."""
+    node = seen(WorkerHealth(0, 0.5, 0.0, 0.9, starts=delays(0.9)))
+    for worker in range(2):
+        for second in range(60):
+            node.add(WorkerHealth(worker, 0.5, 0.0, 0.01, starts=delays(0.01)), second)
+
+    assert node.start_lag == 0.9
+    assert node.starts.count == 121
+    assert node.starts.percentile(99) == pytest.approx(0.01, rel=0.01)

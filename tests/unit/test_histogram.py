@@ -38,6 +38,16 @@ def counts_of(histogram: HdrHistogram) -> dict[int, int]:
     }
 
 
+@given(st.lists(st.one_of(st.floats(-1, 1), st.floats(0, 1e7)), max_size=300))
+def test_sorted_times_are_counted_as_one_by_one(times: list[float]) -> None:
+    """Early ones as 0, late ones as the largest; nothing differs."""
+    one_by_one = Histogram()
+    for seconds in times:
+        one_by_one.record(seconds)
+
+    assert Histogram.of_sorted(sorted(times)) == one_by_one
+
+
 @given(LISTS)
 def test_the_encoding_is_hdr_histograms_own(values: list[int]) -> None:
     """HdrHistogram reads the encoding back as the histogram that it would have made itself."""

@@ -80,6 +80,15 @@ def test_a_sample_belongs_to_the_phase_in_which_it_begins() -> None:
     assert seen(rec.cut(3)) == [(0, "warmup", 1), (2, "warmup", 1), (2, "measured", 1)]
 
 
+def test_without_a_warm_up_nothing_belongs_to_it() -> None:
+    """Not even what begins a little before second 0, as by a clock of somebody else's."""
+    rec = recorder(0.0)
+    sample(rec, -0.001, 0.1)
+    sample(rec, 0.0, 0.1)
+
+    assert seen(rec.cut(1)) == [(0, "measured", 2)]
+
+
 def test_each_scenario_has_a_warm_up_of_its_own() -> None:
     """The same moment is warm-up for one scenario and measured for another."""
     rec = recorder(1.0, 0.0)

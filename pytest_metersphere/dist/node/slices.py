@@ -46,6 +46,8 @@ KILL_AFTER = 1.0
 """Seconds after SIGTERM until SIGKILL."""
 BATCH = 4 << 20
 """Bytes of frames in one answer."""
+LEAD = 0.1
+"""Seconds from go to second 0: until then all workers know of it, and each begins by its own clock."""
 
 _TICK = 0.1
 _LAST_LINES = 4096
@@ -127,7 +129,7 @@ class Slice:
             self._end_when_empty()
 
     def go(self) -> None:
-        """Start the load now; a repeated go changes nothing.
+        """Start the load LEAD seconds from now; a repeated go changes nothing.
 
         Raises:
             Refused: the slice is not ready.
@@ -136,7 +138,7 @@ class Slice:
             return
         if self.state != "ready":
             raise Refused(409, "state", f"slice {self.request.slice} is {self.state}, not ready")
-        self._go_at = time.monotonic()
+        self._go_at = time.monotonic() + LEAD
         self._crew.tell(Go(self._go_at))
         self._enter("running")
 
@@ -362,8 +364,8 @@ class Slice:
 
     @property
     def _elapsed(self) -> float:
-        """Return the seconds from go, 0 before it."""
-        return 0.0 if self._go_at is None else time.monotonic() - self._go_at
+        """Return the seconds from second 0, 0 before it."""
+        return 0.0 if self._go_at is None else max(0.0, time.monotonic() - self._go_at)
 
     def _gather(self) -> None:
         if self._go_at is not None and self._harvest.gather(self._elapsed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -129,11 +130,46 @@ async def _connected_from(
             narrow(sock)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, address.place)
+        await _connect_socket(sock, address)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _connect_socket(sock: socket.socket, address: Address) -> None:
+    """Connect. On one machine the kernel has done it at once, and the event loop has nothing to wait for."""
+    try:
+        sock.connect(address.place)
+    except BlockingIOError:
+        if not _has_peer(sock):
+            await _until_writable(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error)) from None
+
+
+def _has_peer(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+async def _until_writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    writable: asyncio.Future[None] = loop.create_future()
+
+    def note() -> None:
+        if not writable.done():
+            writable.set_result(None)
+
+    loop.add_writer(sock, note)
+    try:
+        await writable
+    finally:
+        loop.remove_writer(sock)
 
 
 async def _tunnel(sock: socket.socket, origin: Origin) -> None:

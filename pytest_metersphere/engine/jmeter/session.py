@@ -98,6 +98,7 @@ class JMeterSession:
                 raise jmeter.failure("JMeter ended before go")
         if self._go_at is None:
             return
+        time.sleep(max(0.0, self._go_at - time.monotonic()))
         _Load(self._job, jmeter, divided, self._send, self).run(self._go_at)
         self.finished = True
 
