@@ -36,6 +36,7 @@ class ConfluentConsumer:
 
     def __init__(self, access: KafkaAccess, topic: str, limit: float) -> None:
         """Connect (BrokerError after `limit` seconds, or when there is no such topic)."""
+        self.trouble = ""
         self._topic = topic
         self._limit = limit
         with _told():
@@ -90,6 +91,8 @@ class ConfluentConsumer:
         with _told():
             messages = self._consumer.consume(MOST, timeout=seconds)
         # what else it tells of, such as brokers that are away, it gets over by itself
+        errors = [error for message in messages if (error := message.error()) is not None]
+        self.trouble = errors[-1].str() if len(errors) == len(messages) and errors else ""
         return [message.value() or b"" for message in messages if message.error() is None]
 
     def positions(self) -> dict[int, int]:

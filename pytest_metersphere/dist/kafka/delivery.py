@@ -237,7 +237,7 @@ class KafkaFeed:
     def _follow(self, consumer: Consumer) -> None:
         while not self._closing.is_set():
             records = consumer.poll(_POLL)
-            self.trouble = ""
+            self.trouble = consumer.trouble
             frames = [value for key, value in records if not self._is_foreign(key)]
             self.foreign += len(records) - len(frames)
             if frames:

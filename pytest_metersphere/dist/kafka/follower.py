@@ -23,6 +23,8 @@ _END = 5.0
 class Reader(Protocol):
     """Reads all partitions of one topic; see `client.ValueConsumer`."""
 
+    trouble: str
+
     def end_offsets(self) -> dict[int, int]:
         """Return where the next records will be."""
 
@@ -131,7 +133,7 @@ class Follower:
         goal, ends = 0, dict(self._next)
         while not self._closing.is_set():
             values = consumer.values(_POLL)
-            self.trouble = ""
+            self.trouble = consumer.trouble
             if values:
                 self._next = consumer.positions()
                 self.records += len(values)

@@ -192,7 +192,7 @@ class Link:
                     consumer.start_at({self.partition: self.offset})
                     while not self._closing.is_set():
                         records = consumer.poll(_POLL)
-                        self.trouble = ""
+                        self.trouble = consumer.trouble
                         for key, value in records:
                             if key == self.run.encode():
                                 self._take(value)

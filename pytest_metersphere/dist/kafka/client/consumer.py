@@ -27,7 +27,11 @@ _PAUSE = 0.1
 
 
 class Consumer:
-    """Reads all partitions of one topic."""
+    """Reads all partitions of one topic.
+
+    Attributes:
+        trouble: why the last poll found nothing, if Kafka failed in a way that may pass; else empty.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Consumer:
 
         A hasty one is told of each record at once, where others wait a moment for more.
         """
+        self.trouble = ""
         self._topic = topic
         with Opening(access, limit) as options:
             self._consumer = KafkaConsumer(
@@ -98,12 +103,15 @@ class Consumer:
     def _batches(self, seconds: float) -> Iterable[list[Any]]:
         try:
             with told():
-                return self._consumer.poll(timeout_ms=int(seconds * 1000)).values()
+                found = self._consumer.poll(timeout_ms=int(seconds * 1000)).values()
         except BrokerError as error:
-            if isinstance(error.__cause__, RetriableError):
-                time.sleep(min(seconds, _PAUSE))
-                return []
-            raise
+            if not isinstance(error.__cause__, RetriableError):
+                raise
+            self.trouble = str(error)
+            time.sleep(min(seconds, _PAUSE))
+            return []
+        self.trouble = ""
+        return found
 
     def positions(self) -> dict[int, int]:
         """Return which record of each partition that is read comes next."""
