@@ -23,7 +23,7 @@ SCENARIO = """
     def shop():
         return os.environ["SHOP_URL"]
 
-    @pytest.mark.load_scenario(users=1000, ramp="2s", hold="3s", think="1s")
+    @pytest.mark.load_scenario(users=1000, ramp="2s", hold="4s", think="2s")
     async def test_look(vu, shop):
         number = vu.id % 12 + 1
         reply = await vu.http.get(f"{shop}/products/{number}")
