@@ -92,8 +92,10 @@ class _Entry:
         bucket = bucket_of(value)
         self.both[bucket] = self.both.get(bucket, 0) + 1
         self.both_total += value
-        self.both_highest = max(self.both_highest, value)
-        self.both_lowest = min(self.both_lowest, value)
+        if value > self.both_highest:  # noqa: PLR1730 - max is a call
+            self.both_highest = value
+        if value < self.both_lowest:  # noqa: PLR1730
+            self.both_lowest = value
 
     def add(self, elapsed: float, service: float | None) -> None:
         """Count a response time and another service time, if there is one, in seconds."""
@@ -101,16 +103,20 @@ class _Entry:
         bucket = bucket_of(value)
         self.response[bucket] = self.response.get(bucket, 0) + 1
         self.response_total += value
-        self.response_highest = max(self.response_highest, value)
-        self.response_lowest = min(self.response_lowest, value)
+        if value > self.response_highest:  # noqa: PLR1730
+            self.response_highest = value
+        if value < self.response_lowest:  # noqa: PLR1730
+            self.response_lowest = value
         if service is None:
             return
         value = microseconds(service)
         bucket = bucket_of(value)
         self.service[bucket] = self.service.get(bucket, 0) + 1
         self.service_total += value
-        self.service_highest = max(self.service_highest, value)
-        self.service_lowest = min(self.service_lowest, value)
+        if value > self.service_highest:  # noqa: PLR1730
+            self.service_highest = value
+        if value < self.service_lowest:  # noqa: PLR1730
+            self.service_lowest = value
 
     def settle(self) -> None:
         """Add everything to the tally."""
@@ -386,8 +392,9 @@ class Recorder:
         """Count a scheduled iteration that began now, and its user in; it was due at `due`."""
         with self._lock:
             self._tally(part, due, now).started_iterations += 1
-            self._alive[part] += 1
-            self._peaks[part] = max(self._peaks[part], self._alive[part])
+            self._alive[part] = alive = self._alive[part] + 1
+            if alive > self._peaks[part]:  # noqa: PLR1730
+                self._peaks[part] = alive
 
     def dropped(self, part: int, due: float) -> None:
         """Count a scheduled iteration that its user did not begin, because it had to go."""
@@ -464,7 +471,10 @@ class Recorder:
             self._peaks[part] = self._alive[part]
 
     def _tally(self, part: int, start: float, end: float) -> Tally:
-        return self._move(part, start, end).tally
+        span = self._spans[part]
+        if not (span.begin <= end < span.end and span.earliest <= start < span.latest):
+            span = self._move(part, start, end)
+        return span.tally
 
     def _move(self, part: int, start: float, end: float) -> _Span:
         """Return where a sample is counted; the next one is expected there, too."""

@@ -64,6 +64,7 @@ class LoadRunner:
             for part, callee in enumerate(callees)
             if callee.part.scenario.profile.arrivals is not None
         }
+        self._make = {part: self._made_by(part) for part in self._pools}
 
     def shared(self, part: int) -> FixtureValues:
         """Return the worker-scoped fixtures of a scenario."""
@@ -123,9 +124,13 @@ class LoadRunner:
 
     def _start_one(self, part: int, due: float) -> bool:
         """Start an iteration of the open model that was due at a clock reading; return if by a new user."""
-        ends = self._go + self._callees[part].part.scenario.profile.duration
+        return self._pools[part].start(due, self._make[part])
+
+    def _made_by(self, part: int) -> Callable[[int, float], None]:
+        """Return what makes a user of an open scenario, with its id, for what is due at a clock reading."""
         pool = self._pools[part]
-        return pool.start(due, lambda user, due: self._live(part, user, ends, Turns(due, pool=pool)))
+        duration = self._callees[part].part.scenario.profile.duration
+        return lambda user, due: self._live(part, user, self._go + duration, Turns(due, pool=pool))
 
     async def _bring_users(self) -> None:
         arrivals = sorted(
