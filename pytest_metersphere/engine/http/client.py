@@ -154,17 +154,16 @@ class HttpClient:
             return await self._complete(self._call(method, url, start, label))
         connection = free.pop()
         familiar = plan.familiar
-        waiter = connection.ask(plan.whole, start + DEFAULT_TIMEOUT, familiar)
-        written = _monotonic()
+        waiter = connection.ask(plan.whole, start, familiar)
         try:
             answer = await waiter
         except Fault:  # it is raised again by the waiter
-            return await self._go_on(plan, label, start, written, connection, waiter)
+            return await self._go_on(plan, label, start, connection, waiter)
         except asyncio.CancelledError:
             connection.abort()
-            self._meter.cancelled(label or plan.label, start, 1)
+            self._meter.cancelled(label or plan.label, start, 0 if connection.unsent else 1)
             raise
-        end = connection.end
+        written, end = connection.written, connection.end
         if answer is not None and familiar is not None:
             status, head, received = familiar.status, familiar.head, familiar.size
             content = answer[len(familiar.prefix) :]
@@ -175,7 +174,7 @@ class HttpClient:
             content, first = connection.body, connection.first
             phases = (0.0, 0.0, 0.0, written - start, first - written, end - first)
         else:
-            return await self._go_on(plan, label, start, written, connection, waiter)
+            return await self._go_on(plan, label, start, connection, waiter)
         if connection.reusable and connection.open:
             free.append(connection)
         else:
@@ -195,14 +194,13 @@ class HttpClient:
         plan: Plan,
         label: str | None,
         start: float,
-        written: float,
         connection: Connection,
         waiter: asyncio.Future[bytes | None],
     ) -> Response:
         """Complete a request that was begun as an ordinary one, and is none."""
         call = Call(plan, None, self._jar, start, label=label)
         call.sending(start)
-        call.written(len(plan.whole), written)
+        call.written(len(plan.whole), max(start, connection.written))
         return await self._complete(call, connection, waiter)
 
     async def _complete(

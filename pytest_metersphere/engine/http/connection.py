@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from pytest_metersphere.engine.http.body import Body
 from pytest_metersphere.engine.http.faults import Fault, lost, out_of_time
-from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, Limits
+from pytest_metersphere.engine.http.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUT, Limits
+from pytest_metersphere.engine.http.outbox import outbox_of
 from pytest_metersphere.engine.http.reader import Familiar, Reader
 from pytest_metersphere.engine.http.tls import Secure
 
@@ -86,6 +87,7 @@ class Connection(Reader, asyncio.Protocol):
         deadline: clock reading at which the running exchange is out of time.
         first: clock reading of the first byte of the answer, 0 before it.
         end: clock reading of its last byte, or of the latest so far.
+        written: clock reading at which a request that was asked had been written.
         used_before: the running exchange is not its first.
         open: it has not ended, nor been closed.
     """
@@ -98,9 +100,11 @@ class Connection(Reader, asyncio.Protocol):
         "_flowing",
         "_gone",
         "_home",
+        "_later",
         "_limits",
         "_loop",
         "_lost",
+        "_outbox",
         "_tls",
         "_total_deadline",
         "_transport",
@@ -111,6 +115,7 @@ class Connection(Reader, asyncio.Protocol):
         "first",
         "open",
         "used_before",
+        "written",
     )
 
     def __init__(
@@ -121,11 +126,13 @@ class Connection(Reader, asyncio.Protocol):
         self._tls = tls
         self._loop = loop
         self._clock = clock_of(loop)
+        self._outbox = outbox_of(loop)
         self._home = home
         self._transport: asyncio.Transport | None = None
         self._write: Callable[[bytes], None]
         self._waiter: asyncio.Future[bytes | None] | None = None
         self._familiar: Familiar | None = None
+        self._later: tuple[bytes, Familiar | None] | None = None
         self._flowing: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = loop.create_future()
         self._fault: Fault | None = None
@@ -134,6 +141,7 @@ class Connection(Reader, asyncio.Protocol):
         self._total_deadline = self.deadline = math.inf
         self.first = 0.0
         self.end = 0.0
+        self.written = 0.0
         self._lost: Callable[[Connection], object] | None = None
         self.used_before = False
         self.open = True
@@ -144,24 +152,47 @@ class Connection(Reader, asyncio.Protocol):
         self._write = self._transport.write
         self._clock.add(self)
 
-    def ask(self, data: bytes, deadline: float, familiar: Familiar | None) -> asyncio.Future[bytes | None]:
-        """Send a whole request on a connection that was kept, with the default time limits.
+    def ask(self, data: bytes, start: float, familiar: Familiar | None) -> asyncio.Future[bytes | None]:
+        """Send a whole request on a connection that was kept; the default time limits count from `start`.
 
-        The future is done when its answer is complete, and raises Fault. Its result is the answer when that
-        is `familiar`; otherwise None, and it has been read as after `exchange`.
+        When other answers came with the last one it waits until their users have run; `unsent` says so. The
+        future is done when its answer is complete, and raises Fault. Its result is the answer when that is
+        `familiar`; otherwise None, and it has been read as after `exchange`.
         """
         self.used_before = True
         self.first = 0.0
-        self._familiar = familiar
         if familiar is None:
             self.begin()
         self._limits = DEFAULT_LIMITS
-        self.deadline = self._total_deadline = deadline
+        self.deadline = self._total_deadline = deadline = start + DEFAULT_TIMEOUT
         if deadline < self._clock.due:
             self._clock.set(deadline)
         self._waiter = waiter = self._loop.create_future()
-        self._write(data if self._tls is None else self._tls.encrypted(data))
+        outbox = self._outbox
+        if outbox.awake > 1:
+            self._familiar = None  # nothing that comes before the request is written is its answer
+            self._later = data, familiar
+            outbox.put(self, start, self._loop)
+        else:
+            outbox.awake = 0
+            self._familiar = familiar
+            self._write(data if self._tls is None else self._tls.encrypted(data))
+            self.written = _monotonic()
         return waiter
+
+    def send(self) -> None:
+        """Send what was asked before, unless its user has gone or the connection has ended."""
+        if self._later is None or self._waiter is None or self._waiter.done():
+            return
+        data, self._familiar = self._later
+        self._later = None
+        self._write(data if self._tls is None else self._tls.encrypted(data))
+        self.written = _monotonic()
+
+    @property
+    def unsent(self) -> bool:
+        """Return whether nothing was written of what was asked."""
+        return self._later is not None
 
     def exchange(
         self, data: bytes, limits: Limits, deadline: float, *, head_only: bool = False
@@ -252,6 +283,7 @@ class Connection(Reader, asyncio.Protocol):
             self.first = self.end = now
             self._waiter = None
             self.deadline = _NEVER
+            self._outbox.awake += 1
             if not waiter.done():
                 waiter.set_result(data)
             return
@@ -260,7 +292,7 @@ class Connection(Reader, asyncio.Protocol):
     def _take(self, data: bytes, now: float) -> None:
         """Read a piece of an answer that came at a clock reading."""
         waiter = self._waiter
-        if waiter is None:
+        if waiter is None or self._later is not None:
             self._unasked()
             return
         self._read()
@@ -275,6 +307,7 @@ class Connection(Reader, asyncio.Protocol):
         if self.complete:
             self._waiter = None
             self.deadline = _NEVER
+            self._outbox.awake += 1
             if not waiter.done():
                 waiter.set_result(None)
             return
@@ -285,8 +318,8 @@ class Connection(Reader, asyncio.Protocol):
 
     def _read(self) -> None:
         """Let the answer be read: it is not, or may not be, the familiar one."""
-        if self._familiar is not None:
-            self._familiar = None
+        if self._familiar is not None or self._later is not None:
+            self._familiar = self._later = None
             self.begin()
 
     def _text_of(self, tls: Secure, data: bytes) -> bytes:
@@ -311,7 +344,11 @@ class Connection(Reader, asyncio.Protocol):
 
     def _unasked(self) -> None:
         """Take data that belongs to no request: nothing on this connection can be trusted any more."""
-        self._fault = Fault("protocol", "the server answered before the request was sent")
+        fault = Fault("protocol", "the server answered before the request was sent")
+        if self._later is not None:
+            self._fail(fault)
+            return
+        self._fault = fault
         self.abort()
 
     def eof_received(self) -> None:

@@ -24,7 +24,7 @@ class Timings(NamedTuple):
         dns: looking the name up; 0 when it was known.
         connect: connecting; 0 on a connection that was kept, like the next.
         tls: the TLS handshake.
-        send: sending the request.
+        send: sending the request, behind those of users that were woken together.
         wait: from then to the first byte of the answer.
         receive: from then to its last byte.
     """
