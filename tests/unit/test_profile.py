@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_metersphere.scenario.profile import Profile, Stage, plain_stages
@@ -62,6 +62,7 @@ def test_iterations_alone_give_a_curve_without_end() -> None:
 
 
 @given(STAGES, st.floats(0, 1))
+@example([Stage(0.0, 1), Stage(3600.0, 0)], 0.0)
 def test_spans_and_curve_agree(stages: list[Stage], part: float) -> None:
     """At any moment as many users are within their spans as the curve says.
 
@@ -69,7 +70,7 @@ def test_spans_and_curve_agree(stages: list[Stage], part: float) -> None:
     """
     curve = Profile(stages=tuple(stages))
     second = curve.duration * part
-    near = 1e-6
+    near = 1e-5  # users_at forgives 1e-9 of a user, which the slowest curve here takes 3.6e-6 s for
 
     here = sum(
         any(start <= second < end for start, end in curve.presence(user)) for user in range(1, curve.peak + 1)
