@@ -34,9 +34,12 @@ class Wire(asyncio.Transport):
         self._log = log
         self._connection = connection
         self.aborted = False
+        self.closed = False
 
     def write(self, data: Any) -> None:
-        """Note it."""
+        """Note it; what is closed takes nothing, as with uvloop."""
+        if self.closed:
+            raise RuntimeError("the handler is closed")
         self._log.append((self._connection, data))
 
     def abort(self) -> None:
@@ -136,6 +139,25 @@ async def test_those_woken_together_write_together() -> None:
         three.answer()
         assert await asyncio.gather(*waiters) == [None, None, None]
         assert {connection.body for connection in three.connections} == {b"ok"}
+
+
+@on_a_loop
+async def test_one_that_cannot_be_written_stops_no_other() -> None:
+    """Its user is told that the connection has ended; what is behind it is written."""
+    async with line(3) as three:
+        waiters = [three.ask(number) for number in range(3)]
+        three.wires[1].closed = True
+        await asyncio.sleep(0)
+
+        first, second, third = three.connections
+        assert three.written == [(first, ASKED), (third, ASKED)]
+        assert three.wires[1].aborted
+        with pytest.raises(Fault, match="closed the connection"):
+            await waiters[1]
+        assert not second.unsent
+        for connection in (first, third):
+            connection.data_received(ANSWER)
+        assert [await waiters[0], await waiters[2]] == [None, None]
 
 
 @on_a_loop

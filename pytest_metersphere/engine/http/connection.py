@@ -181,12 +181,19 @@ class Connection(Reader, asyncio.Protocol):
         return waiter
 
     def send(self) -> None:
-        """Send what was asked before, unless its user has gone or the connection has ended."""
+        """Send what was asked before, unless its user has gone or the connection has ended.
+
+        Whoever asked is told when that fails; those behind are to be sent all the same.
+        """
         if self._later is None or self._waiter is None or self._waiter.done():
             return
         data, self._familiar = self._later
         self._later = None
-        self._write(data if self._tls is None else self._tls.encrypted(data))
+        try:
+            self._write(data if self._tls is None else self._tls.encrypted(data))
+        except (OSError, RuntimeError) as error:  # what uvloop says of a handle that is closed
+            self._fail(lost(error))
+            return
         self.written = _monotonic()
 
     @property
