@@ -22,6 +22,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import DockerException, ImageNotFound
+from docker.models.containers import Container
 
 HINT = "apt-get install docker.io debootstrap, as root; or a Docker Engine that runs already"
 SUITE = "bookworm"
@@ -60,6 +61,10 @@ class Engine:
             self.client.images.get(image)
             return True
         return False
+
+    def containers(self, **filters: str) -> list[Container]:
+        """Return its containers, ended ones too, but none that goes while they are listed."""
+        return self.client.containers.list(all=True, filters=dict(filters), ignore_removed=True)
 
     def close(self) -> None:
         """Let go of its connections."""

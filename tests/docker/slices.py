@@ -55,5 +55,5 @@ def container_of(engine: Engine, request: StartRequest | None = None) -> Contain
 
 def names(engine: Engine) -> list[str]:
     """Return the names of all containers, ended ones too, but for those that look into the image."""
-    found = [str(each.name) for each in engine.client.containers.list(all=True, ignore_removed=True)]
+    found = [str(each.name) for each in engine.containers()]
     return [name for name in found if not name.startswith("pytest-metersphere-facts-")]

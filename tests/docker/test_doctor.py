@@ -73,7 +73,7 @@ class Machine:
 def machine(docker_engine: Engine, runner_image: str) -> Iterator[Machine]:
     """Return this machine without any of these containers; there are none afterwards."""
     found = Machine(docker_engine, runner_image)
-    taken = [each.name for each in docker_engine.client.containers.list(all=True) if each.name in NAMES]
+    taken = [each.name for each in docker_engine.containers() if each.name in NAMES]
     if taken:
         pytest.skip(f"this machine's own containers have the names {', '.join(taken)}")
     with ExitStack() as stack:

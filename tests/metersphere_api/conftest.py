@@ -42,8 +42,7 @@ def docker(docker_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
     """Return the Docker Engine that nodes of this process use; no container of theirs is left in it."""
     monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
     yield docker_engine
-    left: dict[str, str | list[str] | bool] = {"label": f"io.pytest-metersphere.node={NODE}"}
-    for one in docker_engine.client.containers.list(all=True, filters=left, ignore_removed=True):
+    for one in docker_engine.containers(label=f"io.pytest-metersphere.node={NODE}"):
         one.remove(force=True)
 
 

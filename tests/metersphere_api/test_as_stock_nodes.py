@@ -68,8 +68,7 @@ def successors(kafka: str, docker_engine: Engine, runner_image: str) -> Iterator
 
 def names(engine: Engine) -> list[str]:
     """Return the names of the containers for stock nodes that there are."""
-    found = engine.client.containers.list(all=True, filters={"name": "^/ms-load-"}, ignore_removed=True)
-    return [str(one.name) for one in found]
+    return [str(one.name) for one in engine.containers(name="^/ms-load-")]
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_life(server: Server, docker: Engine) -> None:
         seen
     )
     assert server.status(NAME) == []
-    assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
+    assert docker.containers(name=NAME) == []
 
 
 def test_the_container_is_as_metersphere_wants_it(server: Server, docker: Engine) -> None:
@@ -167,7 +167,7 @@ def test_a_container_that_ends_leaves_its_words(
     assert set(log.splitlines()[:2]) == {"out", "err"}
     assert f"container {NAME} ended with exit code 3" in log
     assert f"container {NAME} of image {SCRIPT} ended with exit code 3" in caplog.text
-    assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
+    assert docker.containers(name=NAME) == []
 
 
 def test_a_new_container_has_a_log_of_its_own(server: Server) -> None:
@@ -230,7 +230,7 @@ def test_an_image_that_cannot_be_started(image: str, message: str, server: Serve
         server.start("shop", image=image)
 
     assert server.status("shop") == []
-    assert docker.client.containers.list(all=True, filters={"name": "^/shop$"}) == []
+    assert docker.containers(name="^/shop$") == []
 
 
 def test_a_failed_start_leaves_the_container_that_is_there(server: Server) -> None:
@@ -251,7 +251,7 @@ def test_the_end_of_the_node_is_the_end_of_its_containers(begin: Starter, docker
     with NodeThread(begin().config) as node:
         Server(node.address).start(NAME)
 
-    assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
+    assert docker.containers(name=NAME) == []
 
 
 def test_what_a_node_left_is_swept_at_its_next_start(
@@ -262,7 +262,7 @@ def test_what_a_node_left_is_swept_at_its_next_start(
     others = {"io.pytest-metersphere.node": f"{NODE}1", "io.pytest-metersphere.guest": "another"}
     with stranger(docker, NAME, own), stranger(docker, "another", others), stranger(docker, "stranger"):
         begin()
-        left = {str(one.name) for one in docker.client.containers.list(all=True)}
+        left = {str(one.name) for one in docker.containers()}
 
     assert {"another", "stranger"} <= left
     assert NAME not in left
@@ -276,12 +276,12 @@ def test_what_came_of_a_start_that_was_given_up(
     own = {"io.pytest-metersphere.node": NODE, "io.pytest-metersphere.guest": NAME}
     with stranger(docker, NAME, own):
         assert server.stop(NAME) == "OK"
-        assert docker.client.containers.list(all=True, filters={"name": NAME}) == []
+        assert docker.containers(name=NAME) == []
 
     with stranger(docker, NAME), pytest.raises(FailedError, match=NAME):
         server.start(NAME)
     docker.client.containers.create(SCRIPT, name=NAME, labels=own)
-    eventually(lambda: docker.client.containers.list(all=True, filters={"name": NAME}) == [], "its end", 30.0)
+    eventually(lambda: docker.containers(name=NAME) == [], "its end", 30.0)
     assert f"container {NAME} whose start failed is removed" in caplog.text
 
 

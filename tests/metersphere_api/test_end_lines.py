@@ -99,7 +99,7 @@ def test_what_a_killed_node_left_is_told_at_its_next_start(
     with remote_node(*command, env=env) as address:
         until_told(topic, END)
         assert Server(address).status(NAME) == []
-    assert docker_engine.client.containers.list(all=True, filters={"name": NAME}) == []
+    assert docker_engine.containers(name=NAME) == []
 
 
 def test_a_java_without_memory_is_told_at_once(
