@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
+import sys
+import termios
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +22,7 @@ from pytest_metersphere.engine.recorder import Recorder
 from pytest_metersphere.engine.user import Meter, VirtualUser
 from pytest_metersphere.engine.worker import new_event_loop
 from tests.engine.loads import callee, run
-from tests.engine.server import SocketServer, read_head, wait_until
+from tests.engine.server import PATIENCE, SocketServer, read_head, wait_until
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ASKED = b"GET /asked HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -213,22 +216,34 @@ class Counting:
 
     Attributes:
         read: how many have come.
-        answered: how many answers are on their way.
+        answered: how many answers were sent; those that were held back have arrived.
+        free: answers are given while this is set.
     """
 
     def __init__(self) -> None:
         self.read = self.answered = 0
+        self.free = threading.Event()
+        self.free.set()
         self._lock = threading.Lock()
 
     def serve(self, connection: socket.socket) -> None:
         """Serve one connection."""
         with contextlib.suppress(ConnectionError):
             while read_head(connection):
+                held = not self.free.is_set()
                 with self._lock:
                     self.read += 1
+                self.free.wait(PATIENCE)
                 connection.sendall(ANSWER)
+                if held:
+                    wait_until(lambda: _unacknowledged(connection) == 0, "its arrival")
                 with self._lock:
                     self.answered += 1
+
+
+def _unacknowledged(connection: socket.socket) -> int:
+    """Return how many bytes the other end has not taken note of (tcp(7), SIOCOUTQ)."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 LOOPS = pytest.mark.parametrize(
@@ -248,6 +263,7 @@ def test_a_request_that_is_cancelled_unwritten_is_no_exchange(
         users = [VirtualUser(Meter(number, "here", 0, recorder)) for number in (1, 2)]
         for user in users:
             await user.http.get(url)
+        counting.free.clear()
         asked = False
 
         async def asking() -> None:
@@ -263,8 +279,9 @@ def test_a_request_that_is_cancelled_unwritten_is_no_exchange(
             first.cancel()
 
         first, second = asyncio.create_task(asking()), asyncio.create_task(cancelling())
-        for _ in range(3):
+        while counting.read < 4:  # noqa: ASYNC110 - the server has a thread
             await asyncio.sleep(0)
+        counting.free.set()
         wait_until(lambda: counting.answered == 4, "both answers")  # for a loop that stands still
         await asyncio.wait([first, second])
         assert first.cancelled()
@@ -289,5 +306,7 @@ def test_users_that_are_stopped_in_the_middle(new_loop: Callable[[], asyncio.Abs
 
         load = callee(scenario, users=40, hold=0.3, graceful_stop=0.0)
         found = run(load, new_loop=new_loop).tally()
+        sent = found.exchanges + found.interrupted
+        wait_until(lambda: counting.read >= sent, "the last requests")
     assert found.requests > 0
-    assert found.exchanges + found.interrupted == counting.read
+    assert sent == counting.read
